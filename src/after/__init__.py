@@ -1,0 +1,1 @@
+"""After: schedule your tasks over HTTP."""

@@ -36,7 +36,7 @@ HELD = frozenset({Status.SCHEDULED, Status.RUNNING})
 REQUESTS = frozenset({Status.WAITING, Status.SCHEDULE, Status.RESCHEDULE, Status.CANCEL})
 """What a worker has to act on: these and only these come to it through the feed and the view `due`."""
 
-CLIENT_ONLY_NEW = frozenset({Status.WAITING, Status.SCHEDULE})
+NEW_BY_CLIENT = frozenset({Status.WAITING, Status.SCHEDULE})
 """With these a client may put a new task; a worker, or a replication, may bring one in any status."""
 
 # old -> what a client may make of it. Each may also stay as it is, so that other fields can be changed.
@@ -59,10 +59,7 @@ _BY_WORKER: dict[Status, str] = {
     Status.RESCHEDULE: "scheduled running",
     Status.SCHEDULED: "waiting running",
     Status.RUNNING: "waiting scheduled",
-    Status.CANCEL: "waiting canceled",
-    Status.DONE: "waiting scheduled",  # the next occurrence of a repeating task
-    Status.ERR: "waiting scheduled",
-    Status.CANCELED: "",
+    Status.CANCEL: "canceled",
 }
 
 
@@ -70,11 +67,12 @@ def _table() -> dict[tuple[str | None, str], frozenset[Role]]:
     both, worker = frozenset(Role), frozenset({Role.WORKER})
     table: dict[tuple[str | None, str], frozenset[Role]] = {}
     for new in Status:
-        table[None, new] = both if new in CLIENT_ONLY_NEW else worker
+        table[None, new] = both if new in NEW_BY_CLIENT else worker
         table[new, new] = both
-    for old in Status:
-        table.update({(old, new): worker for new in _BY_WORKER[old].split()})
-        table.update({(old, new): both for new in _BY_CLIENT[old].split()})
+    for old, names in _BY_WORKER.items():
+        table.update({(old, new): worker for new in names.split()})
+    for old, names in _BY_CLIENT.items():
+        table.update({(old, new): both for new in names.split()})
     return table
 
 
@@ -87,10 +85,10 @@ def refused(old: str | None, new: str, role: Role) -> str | None:
     roles = TRANSITIONS.get((old, new))
     if roles is None:
         if new not in STATUSES:
-            return f"status: {new!r} is not one of {', '.join(Status)}"
-        return f"status: {old!r} cannot become {new!r}"
+            return f"status: '{new}' is not one of {', '.join(Status)}"
+        return f"status: '{old}' cannot become '{new}'"
     if role in roles:
         return None
     if old is None:
-        return f"status: a new task is 'waiting' or 'schedule'; {new!r} is set by workers only"
-    return f"status: {old!r} becomes {new!r} by a worker only"
+        return f"status: a new task is 'waiting' or 'schedule'; '{new}' is set by workers only"
+    return f"status: '{old}' becomes '{new}' by a worker only"

@@ -1,0 +1,197 @@
+"""The task document: which fields it has, who writes them, and what is wrong with one that is wrong.
+
+Documents stay plain dictionaries, because they are open: a field that After does not know is kept as it is.
+The classes here describe the known fields, once, for checking and for the interface's description.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from after.dates import parse_elapsed, parse_instant
+from after.errors import BadRequest, InvalidTask
+from after.status import STATUSES, Status
+
+Document = dict[str, Any]
+"""A JSON object as it is stored, `_id` and `_rev` included where the document has them."""
+
+MAX_ID_LENGTH = 512
+WORKER_FIELDS = frozenset({"claim", "attempt", "runs", "progress", "log", "result", "error", "history"})
+"""Fields that a client may read and send back unchanged, but not set."""
+RESERVED_IDS = ("worker:", "history:")
+"""What begins so is a document of After's own."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$")]
+DurationText = Annotated[str, Meta(description="An ISO 8601 duration of fixed length", examples=["PT10S", "P1D"])]
+
+
+class Call(Struct):
+    """The job that a task names, and what it is called with."""
+
+    name: Name
+    arguments: list[Any] = []
+    keywords: dict[str, Any] = {}
+
+
+class Retry(Struct, forbid_unknown_fields=True):
+    """What happens after a failed run."""
+
+    limit: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    interval: DurationText = "PT0S"
+    backoff: Annotated[float, Meta(ge=1, le=1000)] = 1.0
+    max: DurationText | None = None
+    jitter: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    on_lost: bool = True
+
+
+class Claim(Struct):
+    """Which worker process holds the task, since when."""
+
+    instance: str
+    at: str
+
+
+class Progress(Struct):
+    """How far a running job says it is."""
+
+    fraction: Annotated[float, Meta(ge=0, le=1)] | None = None
+    text: str | None = None
+
+
+class Failure(Struct):
+    """Why a run or a task failed."""
+
+    type: str
+    message: str
+    traceback: str | None = None
+
+
+class Entry(Struct):
+    """One change of status in a task's history."""
+
+    at: str
+    status: Status
+    by: str | None = None
+    attempt: int | None = None
+    date: str | None = None
+    lateness_ms: float | None = None
+    duration_ms: float | None = None
+    error: Failure | None = None
+    note: str | None = None
+
+
+class Fields(Struct):
+    """The known fields of a task; all others are the user's own. `null` means the same as absent."""
+
+    worker: Annotated[Name, Meta(description="The worker's name")]
+    job: Annotated[Name | Call, Meta(description="A job's name, or its name and arguments")]
+    type: Literal["task"] | None = None
+    date: Annotated[str, Meta(description="ISO 8601; UTC unless it has an offset; absent means now")] | None = None
+    status: Annotated[Status, Meta(description="Where the task stands; absent means waiting")] | None = None
+    retry: Retry | None = None
+    timeout: Annotated[DurationText, Meta(description="How long one run may take")] | None = None
+    expires: Annotated[DurationText, Meta(description="How late it may still start")] | None = None
+    priority: Annotated[int, Meta(ge=-100, le=100, description="Orders tasks that are due together")] | None = None
+    tags: list[str] | None = None
+    claim: Claim | None = None
+    attempt: Annotated[int, Meta(ge=0)] | None = None
+    runs: Annotated[int, Meta(ge=0)] | None = None
+    progress: Progress | None = None
+    log: list[Any] | None = None
+    error: Failure | None = None
+    history: list[Entry] | None = None
+
+
+NOT_YET = ("repeat", "after", "key")
+"""Fields of the contract that are refused rather than ignored while nothing acts on them: a repeat that does not
+repeat would be a lost task."""
+
+
+def is_task(document: Mapping[str, Any]) -> bool:
+    """Tell whether a document is a task: by its type or, without one, by having a worker and a job."""
+    kind = document.get("type")
+    return kind == "task" or (kind is None and "worker" in document and "job" in document)
+
+
+def check(document: Mapping[str, Any]) -> Fields:
+    """Check every known field of a task; raise `InvalidTask` for the first that is wrong."""
+    for field in NOT_YET:
+        if document.get(field) is not None:
+            raise InvalidTask(field, "is not supported by this version of After")
+    try:
+        fields = msgspec.convert(document, Fields)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), document) from None
+    if fields.date is not None:
+        checked("date", parse_instant, fields.date)
+    if fields.timeout is not None:
+        checked("timeout", parse_elapsed, fields.timeout)
+    if fields.expires is not None:
+        checked("expires", parse_elapsed, fields.expires)
+    if fields.retry is not None:
+        checked("retry.interval", parse_elapsed, fields.retry.interval)
+        if fields.retry.max is not None:
+            checked("retry.max", parse_elapsed, fields.retry.max)
+    return fields
+
+
+def checked(field: str, parse: Any, text: str) -> int:
+    """Parse a field's text to milliseconds; raise `InvalidTask` where it is not what `parse` reads."""
+    try:
+        return int(parse(text))
+    except ValueError as error:
+        raise InvalidTask(field, str(error)) from None
+
+
+def check_id(identity: object) -> str:
+    """Give the id of a task; raise `InvalidTask` unless it is 1 to 512 characters and not reserved."""
+    if not isinstance(identity, str):
+        raise InvalidTask("_id", f"expected `string`, got `{_json_type(identity)}`")
+    if not 1 <= len(identity) <= MAX_ID_LENGTH:
+        raise InvalidTask("_id", f"expected 1 to {MAX_ID_LENGTH} characters, got {len(identity)}")
+    if identity.startswith("_"):
+        raise InvalidTask("_id", "must not start with '_'")
+    if identity.startswith(RESERVED_IDS) or identity == "workers":
+        raise InvalidTask("_id", f"{identity!r} is reserved for After's own documents")
+    return identity
+
+
+def due(document: Mapping[str, Any]) -> int:
+    """Give the instant of a task in ms since the epoch; a task written without a date is due at once: 0."""
+    date = document.get("date")
+    return parse_instant(date) if date else 0
+
+
+def call(document: Mapping[str, Any]) -> Call:
+    """Give the job of a checked task with its arguments, also where only a name was written."""
+    job = document["job"]
+    return Call(job) if isinstance(job, str) else msgspec.convert(job, Call)
+
+
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+
+
+def _explained(message: str, document: Mapping[str, Any]) -> BadRequest:
+    """Turn msgspec's message into ours: first the field, then what was expected, in JSON's words."""
+    match = _PLACE.match(message)
+    what, path = (match["what"], match["path"] or "") if match else (message, "")
+    if missing := _MISSING.match(what):
+        return InvalidTask(f"{path}.{missing[1]}".lstrip("."), "is required")
+    if unknown := _UNKNOWN.match(what):
+        return InvalidTask(f"{path}.{unknown[1]}".lstrip("."), "is not a known field here")
+    if path == "status":
+        return InvalidTask("status", f"{document.get('status')!r} is not one of {', '.join(sorted(STATUSES))}")
+    what = what.replace("`str`", "`string`")
+    return InvalidTask(path or "task", what[:1].lower() + what[1:])
+
+
+def _json_type(value: object) -> str:
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+    return names.get(type(value), "null")

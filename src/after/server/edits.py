@@ -1,0 +1,38 @@
+"""From a document to the edit that stores it: the checks that every way in shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from after.errors import BadRequest, InvalidTask
+from after.server.rows import Edit, encode, keys
+from after.status import Role
+from after.task import MAX_ID_LENGTH, Document, check, is_task
+
+
+def edit(document: Document, identity: str, base: str | None, role: Role) -> Edit:
+    """Give the edit that puts `document` in the place of `base`.
+
+    `_id`, `_rev` and `_deleted` are taken out of the body. Raises `InvalidTask` where the document is a task with a
+    wrong field, `BadRequest` where a field begins with an underscore and is none of CouchDB's.
+    """
+    deleted = bool(document.get("_deleted"))
+    kept = {field: value for field, value in document.items() if not field.startswith("_")}
+    for field in document.keys() - kept.keys() - _SPECIAL:
+        raise BadRequest(f"{field}: a field must not begin with '_'")
+    found_by = keys(check(kept)) if not deleted and is_task(kept) else None
+    return Edit(identity, base, kept, encode(kept), found_by, deleted, role)
+
+
+_SPECIAL = frozenset({"_id", "_rev", "_deleted", "_revisions", "_conflicts", "_deleted_conflicts", "_attachments"})
+
+
+def check_document_id(identity: Any) -> str:
+    """Give the id of any document; raise `InvalidTask` unless a document may have it."""
+    if not isinstance(identity, str) or not identity:
+        raise InvalidTask("_id", "expected a string that is not empty")
+    if len(identity) > MAX_ID_LENGTH:
+        raise InvalidTask("_id", f"expected 1 to {MAX_ID_LENGTH} characters, got {len(identity)}")
+    if identity.startswith("_") and not identity.startswith("_design/"):
+        raise InvalidTask("_id", "must not start with '_'")
+    return identity

@@ -1,0 +1,97 @@
+"""What goes into the store and what comes out of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from after.dates import parse_instant
+from after.errors import Refusal
+from after.status import ENDED, Role, Status
+from after.task import Document, Fields
+
+
+class Keys(NamedTuple):
+    """What the store can find a task by; instants in ms since the epoch."""
+
+    worker: str
+    status: str
+    date: int
+    due: int | None
+    instance: str | None
+
+
+NO_KEYS = (None, None, None, None, None)
+"""What stands in the place of keys in documents that are no tasks."""
+
+
+class Edit(NamedTuple):
+    """One document to write in the place of the revision `base`, or anew where that is None."""
+
+    id: str
+    base: str | None
+    document: Document
+    body: bytes
+    keys: Keys | None
+    deleted: bool = False
+    role: Role = Role.CLIENT
+
+
+class Row(NamedTuple):
+    """A document's winning revision as it is stored."""
+
+    id: str
+    rev: str
+    seq: int
+    deleted: bool
+    body: bytes
+
+    def json(self) -> bytes:
+        """Give the document as JSON, `_id` and `_rev` first, without parsing it again."""
+        deleted = b',"_deleted":true' if self.deleted else b""
+        head = b'{"_id":%s,"_rev":"%s"%s' % (encode(self.id), self.rev.encode(), deleted)
+        return head + (b"}" if self.body == b"{}" else b"," + self.body[1:])
+
+    def document(self) -> Document:
+        """Give the document as a dictionary, `_id` and `_rev` included."""
+        document: Document = {"_id": self.id, "_rev": self.rev}
+        if self.deleted:
+            document["_deleted"] = True
+        document.update(msgspec.json.decode(self.body))
+        return document
+
+
+class Change(NamedTuple):
+    """A committed edit, as the changes feed tells it."""
+
+    row: Row
+    document: Document
+
+
+class Written(NamedTuple):
+    """The answer to an edit that was taken."""
+
+    id: str
+    rev: str
+    seq: int
+
+
+Answer = Written | Refusal
+
+encode = msgspec.json.Encoder().encode
+
+
+def keys(fields: Fields) -> Keys:
+    """Give what a checked task is found by."""
+    status = fields.status or Status.WAITING
+    date = 0 if fields.date is None else parse_instant(fields.date)
+    holder = fields.claim.instance if fields.claim and status not in ENDED else None
+    return Keys(fields.worker, status.value, date, _due(status, date), holder)
+
+
+def _due(status: Status, date: int) -> int | None:
+    """Say when a worker has to act: on a request at once, on a task at its date, on the rest never."""
+    if status in (Status.CANCEL, Status.RESCHEDULE):
+        return 0
+    return date if status in (Status.WAITING, Status.SCHEDULE) else None

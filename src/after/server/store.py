@@ -1,0 +1,188 @@
+"""The database of the embedded engine: one SQLite file, written by one thread, read on the event loop.
+
+Reads are single steps along an index and bounded in number, so they are done at once, on the loop: a thread would cost
+more than the read. What may be long is read in chunks (`Store.chunks`), with a turn of the loop between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import sqlite3
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from after.errors import AfterError, NotFound
+from after.server import sql
+from after.server.rows import Answer, Change, Edit, Row
+from after.server.writer import Writer
+
+CHUNK = 200
+"""Rows read without letting the event loop go on."""
+
+CACHE_KIB = 65_536
+CHECKPOINT_PAGES = 8_192
+
+
+class Store:
+    """Documents by id, by seq and by the keys of tasks. Use it as an async context manager.
+
+    `path` None keeps everything in a temporary file that goes with the store and is never synced.
+    `committed` is called on the event loop with the changes of each commit, in order of seq.
+    """
+
+    def __init__(self, path: Path | None, committed: Callable[[list[Change]], None] = lambda changes: None) -> None:
+        self._path = path
+        self._committed = committed
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._started = False
+
+    async def __aenter__(self) -> Store:
+        assert not self._started, "a store is opened once"
+        self._started = True
+        path = self._path
+        if path is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="after-")
+            path = Path(self._folder.name) / "after.db"
+        self._lock = _lock(path)
+        self._writing = _open(path, durable=self._path is not None)
+        self.uuid = _prepare(self._writing, path)
+        self._reading = _open(path, durable=True)
+        self._reading.execute("PRAGMA query_only = ON")
+        (self.seq,) = self._reading.execute("SELECT coalesce(max(seq), 0) FROM document").fetchone()
+        self._writer = Writer(self._writing, self.seq, self._publish)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._writer.close()
+        self._reading.close()
+        self._writing.execute("PRAGMA optimize")
+        self._writing.close()
+        self._lock.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _publish(self, changes: list[Change]) -> None:
+        self.seq = changes[-1].row.seq
+        self._committed(changes)
+
+    async def write(self, edits: Sequence[Edit]) -> list[Answer]:
+        """Write documents; when this returns, all that is answered with `Written` is on the disk.
+
+        Raises `Unavailable` where the database took nothing, for example because the disk is full.
+        """
+        return await self._writer.write(edits)
+
+    def get(self, identity: str) -> Row | None:
+        """Give a document's winning revision, also where that says it is deleted."""
+        found = self._reading.execute(f"SELECT {sql.ROW} FROM document WHERE id = ?", (identity,)).fetchone()  # noqa: S608
+        return None if found is None else Row(*found)
+
+    def ancestry(self, identity: str) -> str:
+        """Give the hashes of the earlier revisions of a document, newest first, joined by commas."""
+        found = self._reading.execute("SELECT ancestry FROM document WHERE id = ?", (identity,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def leaves(self, identity: str) -> list[tuple[Row, str]]:
+        """Give the losing leaf revisions of a document in conflict, each with its ancestry."""
+        statement = "SELECT id, rev, 0, deleted, body, ancestry FROM leaf WHERE id = ?"
+        return [(Row(*found[:5]), found[5]) for found in self._reading.execute(statement, (identity,))]
+
+    def select(self, statement: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+        """Give all rows of a statement that is known to be short."""
+        return self._reading.execute(statement, tuple(values)).fetchall()
+
+    async def chunks(
+        self, statement: Callable[[Any], tuple[str, Sequence[object]]], last: Any = None, limit: int | None = None
+    ) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """Read what may be long, CHUNK rows at a time.
+
+        `statement(last)` gives the text and values that select the rows after the row `last` (None at the start), in
+        order; the text ends where `LIMIT` is added. Each chunk is a read of its own: nothing is held open between them.
+        """
+        left = limit
+        while left is None or left > 0:
+            size = CHUNK if left is None else min(CHUNK, left)
+            text, values = statement(last)
+            rows = self._reading.execute(f"{text} LIMIT ?", (*values, size)).fetchall()
+            if rows:
+                yield rows
+                last = rows[-1]
+            if len(rows) < size:
+                return
+            left = None if left is None else left - len(rows)
+            await asyncio.sleep(0)
+
+    def tally(self) -> dict[tuple[str, str], int]:
+        """Count the tasks of each worker in each status."""
+        rows = self._reading.execute("SELECT worker, status, count FROM tally WHERE count > 0 AND worker <> ''")
+        return {(worker, status): count for worker, status, count in rows}
+
+    def get_local(self, identity: str) -> tuple[str, bytes] | None:
+        """Give revision and body of a local document."""
+        found = self._reading.execute("SELECT rev, body FROM local WHERE id = ?", (identity,)).fetchone()
+        return None if found is None else (found[0], found[1])
+
+    async def put_local(self, identity: str, body: bytes | None) -> str:
+        """Write a local document, or delete it where the body is None; give its new revision.
+
+        Local documents have no history, so the last writer wins, as in CouchDB.
+        """
+
+        def write(connection: sqlite3.Connection) -> str:
+            found = connection.execute("SELECT rev FROM local WHERE id = ?", (identity,)).fetchone()
+            if body is None:
+                if found is None:
+                    raise NotFound("missing")
+                connection.execute("DELETE FROM local WHERE id = ?", (identity,))
+                return "0-0"
+            rev = f"0-{int(found[0].split('-')[1]) + 1 if found else 1}"
+            connection.execute("INSERT OR REPLACE INTO local VALUES (?, ?, ?)", (identity, rev, body))
+            return rev
+
+        return str(await self._writer.run(write))
+
+    def sizes(self) -> dict[str, int]:
+        """Give the counts and sizes that a database's description tells, sizes in bytes."""
+        (documents, deleted) = self._reading.execute(sql.TOTALS).fetchone()
+        (pages,) = self._reading.execute("PRAGMA page_count").fetchone()
+        (size,) = self._reading.execute("PRAGMA page_size").fetchone()
+        return {"documents": documents, "deleted": deleted, "file": pages * size}
+
+
+def _open(path: Path, *, durable: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    connection.execute("PRAGMA busy_timeout = 5000")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> str:
+    """Make the tables in a new file, or see that the file is ours; give the database's uuid."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application == 0 and tables == 0:
+        connection.executescript(sql.creation(uuid.uuid4().hex))
+    elif application != sql.APPLICATION_ID:
+        raise AfterError(f"{path} is a SQLite file of another program")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != sql.SCHEMA_VERSION:
+        raise AfterError(f"{path} has the schema {version}, this After reads {sql.SCHEMA_VERSION}")
+    return str(connection.execute("SELECT value FROM property WHERE name = 'uuid'").fetchone()[0])
+
+
+def _lock(path: Path) -> TextIO:
+    """Keep a second server off the file; the lock goes with the process, however that ends."""
+    lock = path.with_name(f"{path.name}.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise AfterError(f"{path} is in use by another server") from None
+    return lock

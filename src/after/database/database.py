@@ -1,0 +1,200 @@
+"""One database behind one URL, as workers and clients use it."""
+
+from __future__ import annotations
+
+import email.utils
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+from yarl import URL
+
+from after.clock import Clock, SystemClock
+from after.database.feed import Change, changes
+from after.errors import Refusal, Unreachable, refusal
+from after.task import Document
+
+DEFAULT_URL = "http://127.0.0.1:5985/after"
+TIMEOUT = 30.0
+"""Seconds that a request may take before its connection counts as dead; the feed has its own, by heartbeats."""
+CONNECTION_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+class Written(Struct):
+    """The answer to a document that was written. `accepted` means that a cluster did not take it for certain."""
+
+    id: str
+    rev: str
+    accepted: bool = False
+
+
+class ViewRow(Struct):
+    """A row of a view; `doc` where documents were asked for."""
+
+    id: str
+    key: Any = None
+    value: Any = None
+    doc: Document | None = None
+
+
+class _Answer(Struct):
+    id: str
+    rev: str = ""
+    accepted: bool = False
+    error: str | None = None
+    reason: str = ""
+
+
+class _Rows(Struct):
+    rows: list[ViewRow]
+
+
+_answers = msgspec.json.Decoder(list[_Answer])
+_rows = msgspec.json.Decoder(_Rows)
+_encode = msgspec.json.Encoder().encode
+_CODES = {
+    "conflict": 409,
+    "forbidden": 403,
+    "unauthorized": 401,
+    "bad_request": 400,
+    "too_large": 413,
+    "not_found": 404,
+}
+
+
+class Database:
+    """Speaks to the database at `url`, `http://[USER:PASSWORD@]HOST:PORT/NAME`. Use it as an async context manager.
+
+    Every method raises the `Refusal` that the engine answered with, or `Unreachable` where none answered.
+    """
+
+    def __init__(self, url: str = DEFAULT_URL, clock: Clock | None = None) -> None:
+        whole = URL(url.rstrip("/"))
+        if whole.scheme not in ("http", "https") or not whole.host or whole.path in ("", "/"):
+            raise ValueError(f"{url!r} is not the URL of a database, such as {DEFAULT_URL}")
+        self.url = whole.with_user(None)
+        self.skew: float | None = None
+        """Seconds by which the engine's clock is ahead of ours, by its last answer; it is told to the second."""
+        self._clock = clock or SystemClock()
+        self._auth = aiohttp.BasicAuth(whole.user, whole.password or "") if whole.user else None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Database:
+        assert self._session is None, "a database is opened once"
+        self._session = aiohttp.ClientSession(
+            auth=self._auth,
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            headers={"Accept": "application/json"},
+        )
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def request(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object = None
+    ) -> bytes:
+        """Send one request to a path below the database and give the answer's body."""
+        data = None if body is None else _encode(body)
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        url = URL(f"{self.url}/{path}" if path else str(self.url), encoded=True).with_query(query)
+        session = self._open()
+        try:
+            async with session.request(method, url, data=data, headers=headers) as response:
+                content = await response.read()
+        except CONNECTION_ERRORS as error:
+            raise Unreachable(f"{self.url}: {str(error) or type(error).__name__}") from error
+        self._look_at_date(response.headers.get("Date"))
+        if response.status >= 400:
+            raise _refusal(response.status, content)
+        return content
+
+    async def info(self) -> Document:
+        """Give the description of the database, `update_seq` among it."""
+        return _object(await self.request("GET", ""))
+
+    async def get(self, identity: str) -> Document:
+        """Give a document; raise `NotFound` where there is none."""
+        return _object(await self.request("GET", _path(identity)))
+
+    async def write(self, documents: Iterable[Mapping[str, Any]]) -> list[Written | Refusal]:
+        """Write documents in one request; give for each, in order, what became of it."""
+        content = await self.request("POST", "_bulk_docs", body={"docs": documents})
+        return [_written(answer) for answer in _answers.decode(content)]
+
+    async def put(self, document: Mapping[str, Any]) -> str:
+        """Write one document and give its new revision."""
+        (answer,) = await self.write([document])
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer.rev
+
+    async def view(self, name: str, **parameters: object) -> list[ViewRow]:
+        """Give the rows of one of After's views. Parameters are CouchDB's, as Python values."""
+        return await self._read(f"_design/after/_view/{name}", parameters)
+
+    async def all(self, **parameters: object) -> list[ViewRow]:
+        """Give the rows of `_all_docs`. Parameters are CouchDB's, as Python values."""
+        return await self._read("_all_docs", parameters)
+
+    async def get_many(self, identities: list[str]) -> dict[str, Document]:
+        """Give those of the documents that exist, by id."""
+        if not identities:
+            return {}
+        content = await self.request("POST", "_all_docs", query={"include_docs": "true"}, body={"keys": identities})
+        rows = msgspec.json.decode(content)["rows"]
+        return {row["id"]: row["doc"] for row in rows if row.get("doc")}
+
+    def changes(
+        self, *, since: object, selector: Mapping[str, Any], heartbeat: float = 5.0
+    ) -> AsyncIterator[list[Change]]:
+        """Follow the changes that match a selector, documents included, until the connection ends.
+
+        `heartbeat` is the seconds between signs of life; after three without one it raises `Unreachable`.
+        """
+        return changes(self._open(), self.url, since=since, selector=selector, heartbeat=heartbeat)
+
+    async def _read(self, path: str, parameters: Mapping[str, object]) -> list[ViewRow]:
+        query = {name: _encode(value).decode() for name, value in parameters.items()}
+        return _rows.decode(await self.request("GET", path, query=query)).rows
+
+    def _open(self) -> aiohttp.ClientSession:
+        assert self._session is not None, "the database is not open"
+        return self._session
+
+    def _look_at_date(self, date: str | None) -> None:
+        if date is not None:
+            # The header is cut to the second, so half of one is its expected error.
+            told = email.utils.parsedate_to_datetime(date).timestamp() + 0.5
+            self.skew = told - self._clock.time()
+
+
+def _path(identity: str) -> str:
+    if identity.startswith(("_design/", "_local/")):
+        kind, _, name = identity.partition("/")
+        return f"{kind}/{quote(name, safe='')}"
+    return quote(identity, safe="")
+
+
+def _object(content: bytes) -> Document:
+    value: Document = msgspec.json.decode(content)
+    return value
+
+
+def _written(answer: _Answer) -> Written | Refusal:
+    if answer.error is None:
+        return Written(answer.id, answer.rev, answer.accepted)
+    return refusal(_CODES.get(answer.error, 500), answer.error, answer.reason)
+
+
+def _refusal(status: int, content: bytes) -> Refusal:
+    try:
+        told = msgspec.json.decode(content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        told = {}
+    return refusal(status, str(told.get("error", "error")), str(told.get("reason", f"the engine answered {status}")))

@@ -1,0 +1,91 @@
+"""Running one job, as a coroutine or in a thread, to one of the outcomes; nothing that a job does gets past here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from after.jobs.context import TaskContext
+from after.jobs.job import Job
+from after.outcome import Done, Failed, Outcome, Stopped, failed, of_exception, of_result
+from after.task import Call
+
+logger = logging.getLogger(__name__)
+
+STUBBORN_SECONDS = 5.0
+"""How long a coroutine that was cancelled may take to end before its task goes on without it."""
+
+
+async def run(job: Job, call: Call, context: TaskContext, seconds: float | None) -> Outcome:
+    """Run a job and give its outcome. `seconds` is how long it may take.
+
+    Cancelling this coroutine stops the job and gives `Stopped`, or the job's outcome where it ended all the same.
+    """
+    keywords = {**call.keywords, "task": context} if job.wants_task else call.keywords
+    function = _coroutine if job.asynchronous else _in_thread
+    running = asyncio.create_task(function(job.function, call.arguments, keywords), name=f"job {job.name}")
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(running)
+    except TimeoutError:
+        context.cancel()
+        await _end(running, job)
+        return failed("Timeout", f"the job ran longer than its timeout of {seconds:g} seconds")
+    except asyncio.CancelledError:
+        context.cancel()
+        ended = await _end(running, job)
+        return ended if isinstance(ended, Done | Failed) else Stopped()
+
+
+async def _end(running: asyncio.Task[Outcome], job: Job) -> Outcome | None:
+    """Cancel a job and wait for its end, but not for ever; None where it did not end."""
+    if not job.asynchronous:
+        # A thread cannot be stopped. It was told, by `task.canceled`; the task does not wait for it.
+        running.cancel()
+        return None
+    running.cancel()
+    done, _ = await asyncio.wait({running}, timeout=STUBBORN_SECONDS)
+    if done:
+        return None if running.cancelled() else running.result()
+    logger.error("the job %s goes on although it was cancelled", job.name)
+    return None
+
+
+async def _coroutine(
+    function: Callable[..., Coroutine[Any, Any, object]], arguments: list[Any], keywords: dict[str, Any]
+) -> Outcome:
+    try:
+        return of_result(await function(*arguments, **keywords))
+    except asyncio.CancelledError:
+        # Ours, or one that the job raised itself: who asked for it knows.
+        if (current := asyncio.current_task()) is not None and current.cancelling():
+            return Stopped()
+        return failed("CancelledError", "the job raised CancelledError itself")
+    except BaseException as error:  # noqa: BLE001 — SystemExit included: a job never ends its worker
+        return of_exception(error)
+
+
+async def _in_thread(function: Callable[..., object], arguments: list[Any], keywords: dict[str, Any]) -> Outcome:
+    """Run a function in a thread of its own: one that never returns takes no place from others, nor keeps us alive."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[Outcome] = loop.create_future()
+
+    def end(outcome: Outcome) -> None:
+        if not ended.done():
+            ended.set_result(outcome)
+
+    def work() -> None:
+        try:
+            outcome: Outcome = of_result(function(*arguments, **keywords))
+        except BaseException as error:  # noqa: BLE001 — SystemExit included: a job never ends its worker
+            outcome = of_exception(error)
+        try:
+            loop.call_soon_threadsafe(end, outcome)
+        except RuntimeError:
+            logger.warning("a job ended after its worker")
+
+    threading.Thread(target=work, name=f"job {function.__name__}", daemon=True).start()
+    return await ended

@@ -122,7 +122,7 @@ class Database:
         """Give a document; raise `NotFound` where there is none."""
         return _object(await self.request("GET", _path(identity)))
 
-    async def write(self, documents: Iterable[Mapping[str, Any]]) -> list[Written | Refusal]:
+    async def write(self, documents: Iterable[Mapping[str, Any] | msgspec.Raw]) -> list[Written | Refusal]:
         """Write documents in one request; give for each, in order, what became of it."""
         content = await self.request("POST", "_bulk_docs", body={"docs": documents})
         return [_written(answer) for answer in _answers.decode(content)]

@@ -1,0 +1,76 @@
+"""A task in a worker's memory."""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec import Struct
+
+from after.jobs.context import TaskContext
+from after.lifecycle import Ended, Released, Started, apply
+from after.lifecycle import Lost as LostEvent
+from after.outcome import Outcome
+from after.status import Status
+from after.task import Document, due
+from after.timers import Timer
+
+Answer = Ended | Released | LostEvent
+"""The last thing that this process has to say about a task; when it is written, the task is forgotten."""
+
+
+class Held(Struct, eq=False):
+    """A task that this process has claimed, or has to say something about.
+
+    `document` is the revision that the database is known to have; `started` and `answer` are what it does not know yet,
+    or may not; `newer` is a revision of somebody else's that came while a write of ours was under way.
+    """
+
+    document: Document
+    timer: Timer | None = None
+    run: asyncio.Task[Outcome] | None = None
+    context: TaskContext | None = None
+    started: Started | None = None
+    answer: Answer | None = None
+    sent: Document | None = None
+    newer: Document | None = None
+    reported: float = 0.0
+    dropped: bool = False
+    refused: bool = False
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return str(self.document["_id"])
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """What tasks that wait for a place are ordered by: their date, among equals their priority."""
+        return order(self.document)
+
+    def drop(self) -> None:
+        """Give up all that this process would still do with the task."""
+        self.dropped = True
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.run is not None:
+            self.run.cancel()
+
+    def report(self, now: int) -> Document:
+        """Give the document that tells the database all that it does not know yet."""
+        if self.answer is not None:
+            told = apply(self.document, self.answer, now)
+        elif self.started is not None and self.document["status"] != Status.RUNNING:
+            told = apply(self.document, self.started, now)
+        else:
+            told = self.document
+        return told if self.context is None else {**told, **self.context.said()}
+
+
+def order(document: Document) -> tuple[int, int, str]:
+    """What tasks are ordered by: date, then priority, then id."""
+    return due(document), -(document.get("priority") or 0), str(document["_id"])
+
+
+def generation(document: Document) -> int:
+    """Give the number of a document's revision."""
+    return int(document["_rev"].partition("-")[0])

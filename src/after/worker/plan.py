@@ -1,0 +1,65 @@
+"""What a worker does about a task that it does not hold: a decision without any effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from after.dates import parse_elapsed
+from after.errors import InvalidTask, Refusal
+from after.jobs.job import Job
+from after.lifecycle import Ended, Released
+from after.outcome import Failed, Stopped, failed
+from after.status import REQUESTS, Status
+from after.task import Document, call, check, due
+
+
+class Plan(Enum):
+    """Leave the task alone, or claim it."""
+
+    LEAVE = "leave"
+    CLAIM = "claim"
+
+
+def plan(task: Document, now: int, horizon: int, instance: str, jobs: Mapping[str, Job]) -> Plan | Ended | Released:
+    """Say what to do about a task that was found: leave it, claim it, or answer it at once.
+
+    `horizon` is the last instant, in ms, up to which tasks are claimed ahead.
+    """
+    status = task.get("status") or Status.WAITING
+    if status not in REQUESTS or task.get("claim"):
+        return Plan.LEAVE  # what another process holds is its own to answer, or its rescuer's
+    if status == Status.CANCEL:
+        return Ended(instance, Stopped())
+    try:
+        check(task)
+    except Refusal as error:
+        field = error.field if isinstance(error, InvalidTask) else "task"
+        return Ended(instance, failed("InvalidTask", f"{field}: {error.reason}", final=True))
+    date = due(task)
+    if date > horizon:
+        # A request is answered when it is seen, so that its status tells what is true; the task itself has time.
+        return Plan.LEAVE if status == Status.WAITING else Released(instance)
+    if (failure := unrunnable(task, now, jobs)) is not None:
+        return Ended(instance, failure)
+    return Plan.CLAIM
+
+
+def unrunnable(task: Document, now: int, jobs: Mapping[str, Job]) -> Failed | None:
+    """Say why a checked task cannot be run at all, or give None."""
+    wanted = call(task)
+    job = jobs.get(wanted.name)
+    if job is None:
+        known = ", ".join(sorted(jobs)) or "none"
+        return failed("UnknownJob", f"job: this worker has no job {wanted.name!r}; it has {known}", final=True)
+    if (reason := job.refuses(wanted)) is not None:
+        return failed("WrongArguments", reason, final=True)
+    return expired(task, now)
+
+
+def expired(task: Document, now: int) -> Failed | None:
+    """Say that it is too late to start a task, or give None."""
+    expires = task.get("expires")
+    if expires is None or now - due(task) <= parse_elapsed(expires):
+        return None
+    return failed("Expired", f"expires: the task was to start within {expires} of its date", final=True)

@@ -1,0 +1,108 @@
+"""Giving back the tasks of processes that are gone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+
+from after.clock import Clock
+from after.database.database import Database, ViewRow
+from after.errors import Refusal
+from after.task import Document
+from after.worker.presence import LOST_AFTER, machine
+
+LIVE_STATES = frozenset({"running", "paused", "draining"})
+PAGE = 250
+
+
+class Rescue:
+    """Watches the other processes of a name, and says which tasks nobody who lives holds.
+
+    Whether a process lives is judged by watching its document change on our own monotonic clock; two machines' wall
+    clocks are never compared. On the same machine a process that is not there is lost at once.
+    """
+
+    def __init__(self, database: Database, clock: Clock, name: str, instance: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._name = name
+        self._instance = instance
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    async def look(self) -> tuple[list[Document], set[str]]:
+        """Give tasks of processes that are gone, at most PAGE, and the ids of all that the database says are ours.
+
+        Marks processes that are gone as lost, for everyone to see.
+        """
+        living = await self._living()
+        holders: dict[str, str] = {}
+        ours: set[str] = set()
+        async for row in self._held():
+            holder = row.key[1]
+            if holder == self._instance:
+                ours.add(row.id)
+            elif holder not in living and len(holders) < PAGE:
+                holders[row.id] = holder
+        found = await self._database.get_many(list(holders))
+        orphans = [task for identity, task in found.items() if holder_of(task) == holders[identity]]
+        return orphans, ours
+
+    async def _held(self) -> AsyncIterator[ViewRow]:
+        start: dict[str, object] = {"startkey": [self._name]}
+        while True:
+            rows = await self._database.view("held", **start, endkey=[self._name, {}], limit=PAGE)
+            for row in rows:
+                yield row
+            if len(rows) < PAGE:
+                return
+            start = {"startkey": rows[-1].key, "startkey_docid": rows[-1].id, "skip": 1}
+
+    async def _living(self) -> set[str]:
+        rows = await self._database.view("workers", startkey=[self._name], endkey=[self._name, {}], include_docs=True)
+        documents = [row.doc for row in rows if row.doc is not None and row.doc.get("instance") != self._instance]
+        living = {str(document["instance"]): document for document in documents if self._lives(document)}
+        lost = [
+            {**document, "state": "lost"}
+            for document in documents
+            if document.get("state") in LIVE_STATES and document["instance"] not in living
+        ]
+        if lost:
+            answers = await self._database.write(lost)
+            # Who wrote in between lives; who could not be marked is judged again next time.
+            living |= {
+                document["instance"]: document
+                for document, answer in zip(lost, answers, strict=True)
+                if isinstance(answer, Refusal)
+            }
+        return set(living)
+
+    def _lives(self, document: Mapping[str, object]) -> bool:
+        if document.get("state") not in LIVE_STATES:
+            return False
+        if document.get("machine") == machine() and not _runs(document.get("pid")):
+            return False
+        instant, instance, rev = self._clock.monotonic(), str(document["instance"]), str(document["_rev"])
+        known = self._seen.get(instance)
+        if known is None or known[0] != rev:
+            self._seen[instance] = (rev, instant)
+            return True
+        return instant - known[1] <= LOST_AFTER
+
+
+def holder_of(task: Document) -> str | None:
+    """Give the process that holds a task, None where nobody does."""
+    claim = task.get("claim")
+    return claim.get("instance") if isinstance(claim, dict) else None
+
+
+def _runs(pid: object) -> bool:
+    """Tell whether another process of this machine has this id."""
+    if not isinstance(pid, int) or pid <= 0 or pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

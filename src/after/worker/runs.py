@@ -1,0 +1,137 @@
+"""Running the jobs of tasks that are due: in order, and no more at once than was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import random
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from after.clock import Clock
+from after.dates import parse_elapsed
+from after.jobs.context import TaskContext
+from after.jobs.job import Job
+from after.jobs.run import run
+from after.lifecycle import Ended, Started
+from after.outcome import Outcome, Stopped, of_exception
+from after.task import call, due
+from after.worker.held import Held
+from after.worker.plan import unrunnable
+
+logger = logging.getLogger(__name__)
+
+
+class Runs:
+    """The places of a worker, and the due tasks that wait for one.
+
+    `started`, `ended` and `said` hear of each task whose job begins, ends, or says something of itself.
+    """
+
+    def __init__(
+        self,
+        jobs: Mapping[str, Job],
+        clock: Clock,
+        instance: str,
+        concurrency: int,
+        *,
+        started: Callable[[Held], None],
+        ended: Callable[[Held], None],
+        said: Callable[[Held], None],
+    ) -> None:
+        self._jobs = jobs
+        self._clock = clock
+        self._instance = instance
+        self.concurrency = concurrency
+        self._on_start, self._on_end, self._on_word = started, ended, said
+        self._due: list[tuple[tuple[int, int, str], Held]] = []
+        self._running: set[Held] = set()
+        self.fenced = False
+        """Whether nothing may start, because the database has not heard of this process for too long."""
+        self.ended = 0
+
+    @property
+    def running(self) -> int:
+        """How many jobs run."""
+        return len(self._running)
+
+    @property
+    def due(self) -> int:
+        """How many tasks wait for a place."""
+        return len(self._due)
+
+    def add(self, held: Held) -> None:
+        """Take in a task that is due."""
+        heapq.heappush(self._due, (held.order, held))
+        self.fill()
+
+    def fill(self) -> None:
+        """Start what there is a place for."""
+        while self._due and len(self._running) < self.concurrency and not self.fenced:
+            held = heapq.heappop(self._due)[1]
+            if not held.dropped and held.answer is None:
+                self._start(held)
+
+    def give_up(self) -> list[Held]:
+        """Give the due tasks that have not begun, and keep none."""
+        left, self._due = [held for _, held in self._due], []
+        return [held for held in left if not held.dropped and held.answer is None]
+
+    async def wait(self) -> None:
+        """Wait until nothing runs any more."""
+        while runs := [held.run for held in self._running if held.run is not None]:
+            await asyncio.wait(runs)
+
+    def cancel(self) -> None:
+        """Stop what runs."""
+        for held in self._running:
+            if held.run is not None:
+                held.run.cancel()
+
+    def _start(self, held: Held) -> None:
+        instant = self._clock.time() * 1000
+        if (failure := unrunnable(held.document, int(instant), self._jobs)) is not None:
+            held.answer = Ended(self._instance, failure)
+            self._on_end(held)
+            return
+        held.started = Started(self._instance, int(instant), round(instant - due(held.document), 3))
+        self._running.add(held)
+        held.run = asyncio.create_task(self._outcome(held, self._jobs[call(held.document).name]))
+        held.run.add_done_callback(partial(self._done, held, self._clock.monotonic()))
+        self._on_start(held)
+
+    def _done(self, held: Held, began: float, run: asyncio.Task[Outcome]) -> None:
+        """A run is over: also one that was cancelled before its first step, or failed by a defect of ours."""
+        assert held.started is not None
+        duration = round((self._clock.monotonic() - began) * 1000, 3)
+        outcome = _outcome_of(run)
+        policy = self._jobs[call(held.document).name].retry
+        held.answer = Ended(self._instance, outcome, held.started, duration, policy, random.random())  # noqa: S311
+        self._running.discard(held)
+        self.ended += 1
+        if not held.dropped:
+            self._on_end(held)
+        self.fill()
+
+    async def _outcome(self, held: Held, job: Job) -> Outcome:
+        document = held.document
+        timeout = document.get("timeout")
+        milliseconds = job.timeout if timeout is None else parse_elapsed(timeout)
+        loop = asyncio.get_running_loop()
+
+        def told() -> None:  # called from any thread
+            loop.call_soon_threadsafe(self._on_word, held)
+
+        held.context = TaskContext(document, document.get("attempt", 0) + 1, self._clock, told)
+        return await run(job, call(document), held.context, None if milliseconds is None else milliseconds / 1000)
+
+
+def _outcome_of(run: asyncio.Task[Outcome]) -> Outcome:
+    if run.cancelled():
+        return Stopped()
+    error = run.exception()
+    if error is None:
+        return run.result()
+    logger.error("a run failed by a defect of After", exc_info=error)
+    return of_exception(error)

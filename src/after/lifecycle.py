@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from after import retry
-from after.dates import format_instant, parse_instant
-from after.errors import Forbidden, InvalidTask
+from after.dates import LATEST, format_instant, parse_instant
+from after.errors import Forbidden
 from after.outcome import Done, Failed, Outcome, Stopped, failed
 from after.status import ENDED, HELD, NEW_BY_CLIENT, Role, Status, refused
 from after.task import WORKER_FIELDS, Document, Retry, check
@@ -34,12 +34,17 @@ class Started(Struct, frozen=True):
 
 
 class Ended(Struct, frozen=True):
-    """The run is over, or there was none because the task could not be run. `started` tells of the run."""
+    """The run is over, or there was none because the task could not be run.
+
+    `started` tells of the run, `duration` its length in ms; `policy` is the job's own retry policy, for a task that has
+    none; `chance`, from 0 to 1, decides what the policy leaves to chance.
+    """
 
     instance: str
     outcome: Outcome
     started: Started | None = None
     duration: float = 0.0
+    policy: Retry | None = None
     chance: float = 0.5
 
 
@@ -55,6 +60,7 @@ class Lost(Struct, frozen=True):
 
     instance: str
     holder: str
+    policy: Retry | None = None
 
 
 class Requested(Struct, frozen=True):
@@ -65,6 +71,9 @@ class Requested(Struct, frozen=True):
     by: str = "client"
 
 
+MAX_TOLD = 500
+"""Characters of an error's message in the history; all of it stands in the task's `error`."""
+
 Event = Claimed | Started | Ended | Released | Lost | Requested
 
 
@@ -74,15 +83,15 @@ def create(given: Document, now: int, by: str = "client") -> Document:
     status = fields.status or Status.WAITING
     if status not in NEW_BY_CLIENT:
         raise Forbidden(str(refused(None, status, Role.CLIENT)))
-    for field in WORKER_FIELDS & given.keys():
-        raise Forbidden(f"{field}: is set by workers only")
+    _refuse_worker_fields(given, {})
     date = format_instant(now if fields.date is None else parse_instant(fields.date))
     entry = {"at": format_instant(now), "status": status.value, "by": by, "date": date}
-    return {"type": "task", **given, "date": date, "status": status.value, "history": [entry]}
+    own = _without(given, "type", *WORKER_FIELDS)
+    return {"type": "task", **own, "date": date, "status": status.value, "history": [entry]}
 
 
 def apply(task: Document, event: Event, now: int) -> Document:
-    """Give the task that `event` makes of `task` at `now`."""
+    """Give the task that `event` makes of `task` at `now`; raise `Forbidden` where the table of statuses refuses it."""
     match event:
         case Claimed():
             return _claimed(task, event, now)
@@ -91,7 +100,7 @@ def apply(task: Document, event: Event, now: int) -> Document:
         case Ended():
             return _ended(task, event, now)
         case Released():
-            return _moved(task, Status.WAITING, now, event.instance, note=event.note)
+            return _moved(task, _given_back(task), now, event.instance, note=event.note)
         case Lost():
             return _lost(task, event, now)
         case Requested():
@@ -105,10 +114,13 @@ def _claimed(task: Document, event: Claimed, now: int) -> Document:
 
 
 def _started(task: Document, event: Started, now: int) -> Document:
-    attempt = task.get("attempt", 0) + 1
+    attempt = _attempt(task) + 1
+    claim = task.get("claim")
+    if not isinstance(claim, dict) or claim.get("instance") != event.instance:
+        claim = {"instance": event.instance, "at": format_instant(event.at)}
     moved = _moved(
         task, Status.RUNNING, event.at, event.instance,
-        claim=task.get("claim"), attempt=attempt, lateness_ms=event.lateness,
+        claim=claim, attempt=attempt, lateness_ms=event.lateness,
     )  # fmt: skip
     return {**_without(moved, "progress", "log", "result"), "attempt": attempt}
 
@@ -116,14 +128,17 @@ def _started(task: Document, event: Started, now: int) -> Document:
 def _ended(task: Document, event: Ended, now: int) -> Document:
     told: dict[str, Any] = {}
     if event.started is not None:
-        # A run whose start was never written is told in the entry of its end.
-        attempt = task.get("attempt", 0) + (task["status"] != Status.RUNNING)
+        attempt = _attempt_written(task, event.started)
         told = {"attempt": attempt, "duration_ms": event.duration}
-        if task["status"] != Status.RUNNING:
-            told["lateness_ms"] = event.started.lateness
-            task = _without({**task, "attempt": attempt}, "progress", "log", "result")
-    if task["status"] in _ASKED_ANEW:
-        return _moved(task, Status.WAITING, now, event.instance, **told, note=f"a run ended meanwhile: {_word(event)}")
+        if attempt is None:
+            # A run whose start was never written is told in the entry of its end.
+            attempt = _attempt(task) + 1
+            told |= {"attempt": attempt, "lateness_ms": event.started.lateness}
+            kept = task if _status(task) in ENDED else _without(task, "progress", "log", "result")
+            task = {**kept, "attempt": attempt}
+    if _overtaken(task, event):
+        told["note"] = f"a run ended meanwhile: {_word(event)}"
+        return _moved(task, _given_back(task), now, event.instance, **told)
     match event.outcome:
         case Done(result):
             moved = _without(_moved(task, Status.DONE, now, event.instance, **told), "error")
@@ -139,66 +154,90 @@ _ASKED_ANEW = frozenset({Status.SCHEDULE, Status.RESCHEDULE})
 """A client that asked for another run is not answered by the end of the run before."""
 
 
+def _overtaken(task: Document, event: Ended) -> bool:
+    """Tell whether the task was ended, or asked for anew, while the worker was busy with what it had been before."""
+    status = _status(task)
+    return status in ENDED or (status in _ASKED_ANEW and (event.started is not None or bool(task.get("claim"))))
+
+
+def _attempt_written(task: Document, started: Started) -> int | None:
+    """Give the number under which the start of this run stands in the task, None where it was not written."""
+    at = format_instant(started.at)
+    for entry in reversed(_history(task)):
+        if (entry.get("status"), entry.get("by"), entry.get("at")) == (Status.RUNNING, started.instance, at):
+            return int(entry.get("attempt") or _attempt(task))
+    return _attempt(task) if _status(task) == Status.RUNNING else None
+
+
 def _word(event: Ended) -> str:
     return type(event.outcome).__name__.lower()
 
 
 def _failed(task: Document, event: Ended, outcome: Failed, now: int, told: dict[str, Any]) -> Document:
     error = _plain(outcome.error)
-    told = {**told, "error": {"type": error["type"], "message": error["message"]}}
+    told = {**told, "error": {"type": error["type"], "message": error["message"][:MAX_TOLD]}}
     wait = None
-    if event.started is not None and not outcome.final and task["status"] != Status.CANCEL:
-        wait = retry.delay(_policy(task), task["attempt"], event.chance)
+    if event.started is not None and not outcome.final and _status(task) != Status.CANCEL:
+        wait = retry.delay(_policy(task, event.policy), told["attempt"], event.chance)
     if wait is None:
         return {**_moved(task, Status.ERR, now, event.instance, **told), "error": error}
-    date = format_instant(now + wait)
+    date = format_instant(min(now + wait, LATEST))
     return {**_moved({**task, "date": date}, Status.WAITING, now, event.instance, date=date, **told), "error": error}
 
 
 def _stopped(task: Document, event: Ended, now: int, told: dict[str, Any]) -> Document:
-    """A stopped run ends as what was asked for: canceled, or back to waiting for a task that was rescheduled."""
-    status = Status.CANCELED if task["status"] == Status.CANCEL else Status.WAITING
-    return _moved(task, status, now, event.instance, **told)
+    """A stopped run ends as what was asked for: canceled, or back to waiting for a task that was rescheduled.
+
+    A run that was stopped so that its worker can end is no try that failed: it does not count against the limit.
+    """
+    moved = _moved(task, _given_back(task), now, event.instance, **told)
+    if event.started is not None and moved["status"] == Status.WAITING:
+        moved["attempt"] = max(_attempt(moved) - 1, 0)
+    return moved
+
+
+def _given_back(task: Document) -> Status:
+    """Give the status of a task that its holder no longer holds: what a client asked for or wrote meanwhile stands."""
+    status = _status(task)
+    if status == Status.CANCEL:
+        return Status.CANCELED
+    return Status(status) if status in ENDED else Status.WAITING
 
 
 def _lost(task: Document, event: Lost, now: int) -> Document:
-    policy = _policy(task)
-    ran = "died while it ran" if task["status"] == Status.RUNNING else "died; it may have begun to run"
+    policy = _policy(task, event.policy)
+    ran = "died while it ran" if _status(task) == Status.RUNNING else "died; it may have begun to run"
     note = f"its worker {event.holder} {ran}"
-    if task["status"] == Status.CANCEL:
-        return _moved(task, Status.CANCELED, now, event.instance, note=note)
-    if policy is not None and not policy.on_lost:
+    unasked = _status(task) in HELD or _status(task) == Status.WAITING
+    if unasked and policy is not None and not policy.on_lost:
         return apply(task, Ended(event.instance, failed("Lost", note, final=True)), now)
-    return _moved(task, Status.WAITING, now, event.instance, note=note)
+    return _moved(task, _given_back(task), now, event.instance, note=note)
 
 
 def _requested(task: Document, event: Requested, now: int) -> Document:
-    old = task.get("status", Status.WAITING)
+    old = _status(task)
     if reason := refused(old, event.status, Role.CLIENT):
         raise Forbidden(reason)
-    for field in WORKER_FIELDS & event.changes.keys():
-        if event.changes[field] != task.get(field):
-            raise Forbidden(f"{field}: is set by workers only")
-    changed = {**task, **event.changes, "status": event.status}
+    _refuse_worker_fields(event.changes, task)
+    changes = {key: value for key, value in event.changes.items() if key not in WORKER_FIELDS and key[:1] != "_"}
+    changed = {**task, **changes, "status": event.status}
     if event.status == Status.SCHEDULE and old in ENDED:
         changed = _without({**changed, "attempt": 0}, "result", "error", "progress", "log", "claim")
-        changed["date"] = event.changes.get("date") or format_instant(now)
+        changed["date"] = changes.get("date") or format_instant(now)
     fields = check(changed)
-    if "type" in event.changes and event.changes["type"] != "task":
-        raise InvalidTask("type", "expected 'task'")
     date = format_instant(now if fields.date is None else parse_instant(fields.date))
     entry = _entry(now, event.status, event.by, date=date if date != task.get("date") else None)
-    return {**changed, "date": date, "history": [*_told(task, now), entry]}
+    return {**changed, "type": "task", "date": date, "history": [*_told(task, now), entry]}
 
 
 def _moved(task: Document, status: Status, now: int, by: str, claim: Document | None = None, **told: Any) -> Document:
     """Give the task in its next status, with an entry in its history, held by `claim` or by nobody."""
-    if status not in HELD:
-        claim = None
+    if reason := refused(_status(task), status, Role.WORKER):
+        raise Forbidden(reason)
     moved = {
-        "type": "task",
         **task,
-        "date": format_instant(parse_instant(task["date"]) if task.get("date") else now),
+        "type": "task",
+        "date": _date(task, now),
         "status": status.value,
         "claim": claim,
         "history": [*_told(task, now), _entry(now, status, by, **told)],
@@ -206,10 +245,9 @@ def _moved(task: Document, status: Status, now: int, by: str, claim: Document | 
     return moved if claim else _without(moved, "claim")
 
 
-def _told(task: Document, now: int) -> list[Any]:
+def _told(task: Document, now: int) -> list[Document]:
     """Give the history so far; a change that went round the interface has no entry of its own yet and gets one."""
-    history: list[Any] = task.get("history") or []
-    status = task.get("status", Status.WAITING)
+    history, status = _history(task), _status(task)
     if history and history[-1].get("status") == status:
         return history
     return [*history, _entry(now, status, "document")]
@@ -221,9 +259,45 @@ def _entry(now: int, status: str, by: str, **told: Any) -> Document:
     return entry
 
 
-def _policy(task: Document) -> Retry | None:
-    given = task.get("retry")
-    return None if given is None else msgspec.convert(given, Retry)
+def _status(task: Document) -> str:
+    return task.get("status") or Status.WAITING
+
+
+def _attempt(task: Document) -> int:
+    attempt = task.get("attempt")
+    return attempt if isinstance(attempt, int) else 0
+
+
+def _history(task: Document) -> list[Document]:
+    """Give the entries there are; a document written round the interface may have anything in this place."""
+    history = task.get("history")
+    return [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+
+
+def _date(task: Document, now: int) -> Any:
+    """Give the date as it is stored; one that cannot be read stays, for the task has to end with its error."""
+    try:
+        return format_instant(parse_instant(task["date"]) if task.get("date") else now)
+    except ValueError:
+        return task["date"]
+
+
+def _refuse_worker_fields(given: Document, stored: Document) -> None:
+    for field in sorted(WORKER_FIELDS & given.keys()):
+        if given[field] != stored.get(field):
+            raise Forbidden(f"{field}: is set by workers only")
+
+
+def _policy(task: Document, default: Retry | None) -> Retry | None:
+    """Give the rule for retries; one that cannot be read, written while the task was held, retries nothing."""
+    if task.get("retry") is None:
+        return default
+    try:
+        policy = msgspec.convert(task.get("retry"), Retry | None)
+        retry.delay(policy, 1, 0.5)
+    except ValueError:
+        return None
+    return policy
 
 
 def _plain(error: Struct) -> Document:

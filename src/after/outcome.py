@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import traceback
 
+import msgspec
 from msgspec import Struct
 
 from after.task import Failure
 
 MAX_RESULT = 512 * 1024
 """Bytes of JSON that a job may return; a document may have twice as much."""
+MAX_DEPTH = 60
+"""Arrays and objects that a result may nest; a document, in which it stands, may nest 64."""
 MAX_TRACEBACK = 16 * 1024
 MAX_MESSAGE = 4 * 1024
 
@@ -39,29 +42,52 @@ Outcome = Done | Failed | Stopped
 
 def failed(kind: str, message: str, *, final: bool = False) -> Failed:
     """Give a failure that After itself found, under the name `kind`."""
-    return Failed(Failure(kind, message[:MAX_MESSAGE]), final)
+    return Failed(Failure(kind, _clean(message)[:MAX_MESSAGE]), final)
 
 
 def of_result(result: object) -> Done | Failed:
-    """Give the outcome of a job that returned: done, or failed because the result is not JSON or too large."""
+    """Give the outcome of a job that returned: done, or failed because the result is not JSON, too large or too deep.
+
+    The result kept is a copy in plain JSON: tuples become arrays, and what the job does to its own object afterwards
+    changes nothing.
+    """
     if result is None:
         return Done()
     try:
-        size = len(json.dumps(result, allow_nan=False, ensure_ascii=False).encode())
-    except (TypeError, ValueError, RecursionError) as error:
+        # Not msgspec's encoder: it lets sets, bytes and NaN pass, but not a subclass of str.
+        text = json.dumps(result, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+        plain = msgspec.json.decode(text) if len(text) <= MAX_RESULT else None
+    except (TypeError, ValueError, RuntimeError) as error:
         return failed("ResultNotJSON", f"the job returned what is not JSON: {error}", final=True)
-    if size > MAX_RESULT:
-        return failed("ResultTooLarge", f"the job returned {size} bytes of JSON; {MAX_RESULT} are kept", final=True)
-    return Done(result)
+    if len(text) > MAX_RESULT:
+        problem = f"the job returned {len(text)} bytes of JSON; {MAX_RESULT} are kept"
+        return failed("ResultTooLarge", problem, final=True)
+    if _depth(plain) > MAX_DEPTH:
+        return failed("ResultTooDeep", f"the job returned JSON nested deeper than {MAX_DEPTH}", final=True)
+    return Done(plain)
+
+
+def _depth(value: object) -> int:
+    """Tell how many arrays and objects stand in one another, without recursion."""
+    depth, level = 0, [value]
+    while level := [part for part in level if isinstance(part, dict | list)]:
+        depth += 1
+        level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
+    return depth
 
 
 def of_exception(error: BaseException) -> Failed:
     """Give the outcome of a job that raised, `SystemExit` included."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
-    message = str(error)
-    if isinstance(error, SystemExit):
-        message = f"the job called sys.exit({error.code!r})"
-    return Failed(Failure(type(error).__name__, _clean(message)[:MAX_MESSAGE], _clean("".join(lines))[-MAX_TRACEBACK:]))
+    text = _clean("".join(lines))[-MAX_TRACEBACK:]
+    return Failed(Failure(type(error).__name__, _clean(_message(error))[:MAX_MESSAGE], text))
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return f"the job called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+    except Exception as broken:  # noqa: BLE001 - the job's own __str__ may raise anything
+        return f"its message cannot be read: {type(broken).__name__}"
 
 
 def _clean(text: str) -> str:

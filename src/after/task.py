@@ -26,7 +26,7 @@ WORKER_FIELDS = frozenset({"claim", "attempt", "runs", "progress", "log", "resul
 RESERVED_IDS = ("worker:", "history:")
 """What begins so is a document of After's own."""
 
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f\x7f]+$(?!\n)")]
 DurationText = Annotated[str, Meta(description="An ISO 8601 duration of fixed length", examples=["PT10S", "P1D"])]
 
 
@@ -118,8 +118,10 @@ def is_task(document: Mapping[str, Any]) -> bool:
     return kind == "task" or (kind is None and "worker" in document and "job" in document)
 
 
-def check(document: Mapping[str, Any]) -> Fields:
+def check(document: object) -> Fields:
     """Check every known field of a task; raise `InvalidTask` for the first that is wrong."""
+    if not isinstance(document, Mapping):
+        raise InvalidTask("task", f"expected `object`, got `{_json_type(document)}`")
     for field in NOT_YET:
         if document.get(field) is not None:
             raise InvalidTask(field, "is not supported by this version of After")
@@ -186,12 +188,22 @@ def _explained(message: str, document: Mapping[str, Any]) -> BadRequest:
         return InvalidTask(f"{path}.{missing[1]}".lstrip("."), "is required")
     if unknown := _UNKNOWN.match(what):
         return InvalidTask(f"{path}.{unknown[1]}".lstrip("."), "is not a known field here")
-    if path == "status":
-        return InvalidTask("status", f"{document.get('status')!r} is not one of {', '.join(sorted(STATUSES))}")
-    what = what.replace("`str`", "`string`")
-    return InvalidTask(path or "task", what[:1].lower() + what[1:])
+    if path == "type":
+        return InvalidTask("type", "expected 'task'")
+    if path == "status" or what.startswith("Invalid enum value"):
+        value = f"{document.get('status')!r:.80}" if path == "status" else what.removeprefix("Invalid enum value ")
+        return InvalidTask(path, f"{value} is not one of {', '.join(sorted(STATUSES))}")
+    if "matching regex" in what:
+        return InvalidTask(path, "must not contain '/' or control characters")
+    what = _PYTHON_TYPES.sub(lambda found: _JSON_TYPES[found[0]], what)
+    return InvalidTask(path, what[:1].lower() + what[1:])
+
+
+_JSON_TYPES = {
+    "dict": "object", "list": "array", "str": "string", "bool": "boolean", "int": "integer", "float": "number",
+}  # fmt: skip
+_PYTHON_TYPES = re.compile(r"\b(?:str|bool|int|float)\b")
 
 
 def _json_type(value: object) -> str:
-    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
-    return names.get(type(value), "null")
+    return _JSON_TYPES.get(type(value).__name__, "null")

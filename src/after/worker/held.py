@@ -59,7 +59,7 @@ class Held(Struct, eq=False):
         """Give the document that tells the database all that it does not know yet."""
         if self.answer is not None:
             told = apply(self.document, self.answer, now)
-        elif self.started is not None and self.document["status"] != Status.RUNNING:
+        elif self.started is not None and self.document["status"] == Status.SCHEDULED:
             told = apply(self.document, self.started, now)
         else:
             told = self.document

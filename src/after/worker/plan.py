@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 from after.dates import parse_elapsed
-from after.errors import InvalidTask, Refusal
+from after.errors import Refusal
 from after.jobs.job import Job
 from after.lifecycle import Ended, Released
 from after.outcome import Failed, Stopped, failed
@@ -34,8 +34,7 @@ def plan(task: Document, now: int, horizon: int, instance: str, jobs: Mapping[st
     try:
         check(task)
     except Refusal as error:
-        field = error.field if isinstance(error, InvalidTask) else "task"
-        return Ended(instance, failed("InvalidTask", f"{field}: {error.reason}", final=True))
+        return Ended(instance, failed("InvalidTask", error.reason, final=True))
     date = due(task)
     if date > horizon:
         # A request is answered when it is seen, so that its status tells what is true; the task itself has time.
@@ -63,3 +62,10 @@ def expired(task: Document, now: int) -> Failed | None:
     if expires is None or now - due(task) <= parse_elapsed(expires):
         return None
     return failed("Expired", f"expires: the task was to start within {expires} of its date", final=True)
+
+
+def job_of(task: Document, jobs: Mapping[str, Job]) -> Job | None:
+    """Give the job of a task that may not have been checked, None where there is none."""
+    job = task.get("job")
+    name = job.get("name") if isinstance(job, dict) else job
+    return jobs.get(name) if isinstance(name, str) else None

@@ -284,3 +284,13 @@ def test_a_second_run_that_ends_after_the_task_is_done_leaves_the_result_and_is_
     assert (late["status"], late["result"], late["attempt"]) == ("done", "first", 2)
     assert late["history"][-1]["by"] == "two"
     assert late["history"][-1]["lateness_ms"] == 9.0
+
+
+def test_a_run_that_its_worker_had_to_stop_does_not_count_against_the_limit() -> None:
+    task = apply(create({"worker": "w", "job": "j", "retry": {"limit": 1}}, NOW), Claimed("one"), NOW)
+    started = Started("one", NOW, 0.0)
+    task = apply(apply(task, started, NOW), Ended("one", Stopped("its worker was stopped"), started, 5.0), NOW)
+    assert (task["status"], task["attempt"]) == ("waiting", 0)
+    task = apply(task, Claimed("two"), NOW)
+    task = apply(task, Ended("two", failed("Boom", "no"), Started("two", NOW, 0.0), 5.0), NOW)
+    assert (task["status"], task["attempt"]) == ("waiting", 1)

@@ -121,6 +121,22 @@ def test_dropped_timers_leave_no_memory() -> None:
     assert gc.get_referrers(dropped[5]) == [dropped], "only the test's own list still holds it"
 
 
+@pytest.mark.parametrize("leaver", [0, 1])
+def test_a_timer_left_alone_in_its_tick_is_no_reference_cycle_and_can_leave_only_once(leaver: int) -> None:
+    timers = Timers()
+    twins = [timer(5), timer(5)]
+    for each in twins:
+        timers.insert(each)
+    assert timers.remove(twins.pop(leaver))
+    (left,) = twins
+    assert left.previous is None
+    assert left.next is None
+    assert timers.remove(left)
+    timers.insert(timer(5))
+    assert not timers.remove(left)
+    assert len(timers) == 1
+
+
 class Held:
     """What a timer's arguments keep alive."""
 

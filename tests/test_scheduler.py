@@ -138,6 +138,26 @@ async def test_a_clock_that_is_set_forward_fires_and_one_that_is_set_back_waits(
         assert called == [1]
 
 
+class SilentClock(TurnableClock):
+    """A clock that is turned without a word, as a machine's is."""
+
+    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
+
+async def test_a_clock_that_was_set_is_noticed_within_a_second_though_it_tells_nobody() -> None:
+    clock = SilentClock(START)
+    called = asyncio.Event()
+    async with Scheduler(clock=clock) as scheduler:
+        scheduler.at(START + DAY, called.set)
+        await settle()
+        clock.turn(START + DAY)
+        await settle()
+        assert not called.is_set()
+        async with asyncio.timeout(10):
+            await called.wait()
+
+
 async def test_a_dropped_timer_is_not_called_and_frees_its_arguments(clock: TurnableClock) -> None:
     class Held:
         def call(self) -> None:

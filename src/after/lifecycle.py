@@ -276,10 +276,13 @@ def _history(task: Document) -> list[Document]:
 
 def _date(task: Document, now: int) -> Any:
     """Give the date as it is stored; one that cannot be read stays, for the task has to end with its error."""
+    date = task.get("date")
+    if isinstance(date, str) and len(date) == 24 and date[7] == "-" and date[19] == "." and date[23] == "Z":
+        return date  # it is in that form already
     try:
-        return format_instant(parse_instant(task["date"]) if task.get("date") else now)
+        return format_instant(parse_instant(date) if date else now)
     except ValueError:
-        return task["date"]
+        return date
 
 
 def _refuse_worker_fields(given: Document, stored: Document) -> None:
@@ -305,4 +308,6 @@ def _plain(error: Struct) -> Document:
 
 
 def _without(task: Document, *fields: str) -> Document:
+    if not any(field in task for field in fields):
+        return task
     return {key: value for key, value in task.items() if key not in fields}

@@ -49,7 +49,7 @@ class Interval:
         self._length = int(months * _MONTH) + duration.days * DAY + duration.milliseconds
         if self._calendar:
             try:
-                self._nominal = (_EPOCH + anchor * _MILLISECOND).astimezone(zone).replace(tzinfo=None, fold=1)
+                self._nominal = (_EPOCH + anchor * _MILLISECOND).astimezone(zone).replace(tzinfo=None)
             except OverflowError:
                 raise ValueError(f"{anchor} is outside the years 0001 to 9999 in {zone}") from None
 
@@ -107,4 +107,4 @@ def _resolve(nominal: datetime, zone: tzinfo) -> int:
     `fold=0` is the offset before a change of the clocks: for a time that exists twice this is the first instant,
     and for one that does not exist it is the time as far after the gap as it is after the gap's beginning (PEP 495).
     """
-    return (nominal.replace(tzinfo=zone) - _EPOCH) // _MILLISECOND
+    return (nominal.replace(tzinfo=zone, fold=0) - _EPOCH) // _MILLISECOND

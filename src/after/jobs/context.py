@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from copy import deepcopy
@@ -23,7 +22,7 @@ class TaskContext:
         self._attempt = attempt
         self._clock = clock
         self._told = told
-        self._canceled = threading.Event()
+        self._canceled = False
         self._log: deque[Document] = deque(maxlen=LOG_LINES)
         self._progress: Document | None = None
 
@@ -45,7 +44,7 @@ class TaskContext:
     @property
     def canceled(self) -> bool:
         """Whether the job was asked to end. A job in a thread should look at it now and then."""
-        return self._canceled.is_set()
+        return self._canceled
 
     def progress(self, fraction: float | None = None, text: str | None = None) -> None:
         """Say how far the job is, from 0 to 1, for everyone who looks at the task."""
@@ -62,7 +61,7 @@ class TaskContext:
 
     def cancel(self) -> None:
         """Ask the job to end; `canceled` becomes true."""
-        self._canceled.set()
+        self._canceled = True
 
     def said(self) -> Document:
         """Give the fields of the task that the job has written so far."""

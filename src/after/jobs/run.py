@@ -19,23 +19,26 @@ STUBBORN_SECONDS = 5.0
 """How long a coroutine that was cancelled may take to end before its task goes on without it."""
 
 
-async def run(job: Job, call: Call, context: TaskContext, seconds: float | None) -> Outcome:
-    """Run a job and give its outcome. `seconds` is how long it may take.
+async def run(job: Job, call: Call, context: TaskContext | None, seconds: float | None) -> Outcome:
+    """Run a job and give its outcome. `seconds` is how long it may take, `context` what the job gets as `task`.
 
     Cancelling this coroutine stops the job and gives `Stopped`, or the job's outcome where it ended all the same.
     """
-    keywords = {**call.keywords, "task": context} if job.wants_task else call.keywords
+    keywords = call.keywords if context is None else {**call.keywords, "task": context}
+    if job.asynchronous and seconds is None:
+        # Nothing to watch besides the job: a task of its own would double the cost of a short one.
+        return await _coroutine(job.function, call.arguments, keywords)
     function = _coroutine if job.asynchronous else _in_thread
     running = asyncio.create_task(function(job.function, call.arguments, keywords), name=f"job {job.name}")
     try:
         async with asyncio.timeout(seconds):
             return await asyncio.shield(running)
     except TimeoutError:
-        context.cancel()
+        if context is not None:
+            context.cancel()
         await _end(running, job)
         return failed("Timeout", f"the job ran longer than its timeout of {seconds:g} seconds")
     except asyncio.CancelledError:
-        context.cancel()
         ended = await _end(running, job)
         return ended if isinstance(ended, Done | Failed) else Stopped()
 

@@ -22,10 +22,12 @@ class Held(Struct, eq=False):
     """A task that this process has claimed, or has to say something about.
 
     `document` is the revision that the database is known to have; `started` and `answer` are what it does not know yet,
-    or may not; `newer` is a revision of somebody else's that came while a write of ours was under way.
+    or may not; `newer` is a revision of somebody else's that came while a write of ours was under way. `order` is what
+    tasks that wait for a place are ordered by.
     """
 
     document: Document
+    order: tuple[int, int, str] = (0, 0, "")
     timer: Timer | None = None
     run: asyncio.Task[Outcome] | None = None
     context: TaskContext | None = None
@@ -42,18 +44,19 @@ class Held(Struct, eq=False):
         """The task's id."""
         return str(self.document["_id"])
 
-    @property
-    def order(self) -> tuple[int, int, str]:
-        """What tasks that wait for a place are ordered by: their date, among equals their priority."""
-        return order(self.document)
+    def stop(self) -> None:
+        """Stop the job, where it runs."""
+        if self.context is not None:
+            self.context.cancel()
+        if self.run is not None:
+            self.run.cancel()
 
     def drop(self) -> None:
         """Give up all that this process would still do with the task."""
         self.dropped = True
         if self.timer is not None:
             self.timer.cancel()
-        if self.run is not None:
-            self.run.cancel()
+        self.stop()
 
     def report(self, now: int) -> Document:
         """Give the document that tells the database all that it does not know yet."""

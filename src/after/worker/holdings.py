@@ -13,10 +13,10 @@ from after.lifecycle import Ended, Lost, Released
 from after.outcome import Stopped
 from after.scheduler import Scheduler
 from after.status import ENDED, HELD, Status
-from after.task import Document, due, is_task
+from after.task import Document, is_task
 from after.worker.claims import Claims
 from after.worker.finder import HORIZON
-from after.worker.held import Answer, Held, generation
+from after.worker.held import Answer, Held, generation, order
 from after.worker.outbox import Outbox
 from after.worker.plan import Plan, job_of, plan
 from after.worker.rescue import holder_of
@@ -126,10 +126,12 @@ class Holdings:
         held = self._hold(document)
         if not self.accepting:
             self._answer(held, Released(self._instance, "its worker takes nothing more"))
-        elif due(document) <= now(self._clock):
+            return
+        held.order = order(document)
+        if held.order[0] <= now(self._clock):
             self.runs.add(held)
         else:
-            held.timer = self._scheduler.at(due(document), self.runs.add, held)
+            held.timer = self._scheduler.at(held.order[0], self.runs.add, held)
 
     def _written(self, held: Held) -> None:
         """A report was taken."""
@@ -170,7 +172,7 @@ class Holdings:
         held.document = document
         if held.run is not None:
             if status not in HELD:
-                held.run.cancel()
+                held.stop()
             return
         if held.timer is not None:
             held.timer.cancel()

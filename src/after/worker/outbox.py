@@ -24,7 +24,7 @@ SENDERS = 2
 """Requests under way at once: while the engine works on one, the next is put together."""
 
 START_DELAY = 0.05
-"""Seconds from a job's start to the write that says so; a job that ends within them costs no write for its start."""
+"""Seconds from a job's start to the write that says so, at most twice as many; one that ends before costs no such write."""
 PROGRESS_DELAY = 1.0
 """Seconds between two writes of one job's progress and log."""
 MAX_BACKOFF = 5.0
@@ -52,6 +52,7 @@ class Outbox:
         self._overtaken = overtaken
         self._waiting: dict[str, Held] = {}
         self._soon: dict[str, Held] = {}
+        self._later: dict[str, Held] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
@@ -80,26 +81,33 @@ class Outbox:
         """Tell this as soon as possible."""
         if held.dropped or held.sent is not None:
             return  # what changes while a write is under way is looked at when that is answered
-        self._soon.pop(held.id, None)
+        self._not_later(held)
         self._waiting[held.id] = held
         self._wanted.set()
         self._idle.clear()
 
     def put_soon(self, held: Held) -> None:
         """Tell that a job runs, and what it says of itself, unless its end comes first."""
-        self._soon[held.id] = held
+        self._later[held.id] = held
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(START_DELAY, self._swept)
 
     def forget(self, held: Held) -> None:
         """Say nothing more about a task."""
-        self._soon.pop(held.id, None)
+        self._not_later(held)
         self._waiting.pop(held.id, None)
+
+    def _not_later(self, held: Held) -> None:
+        self._soon.pop(held.id, None)
+        self._later.pop(held.id, None)
 
     def _swept(self) -> None:
         self._sweep = None
         instant = self._clock.monotonic()
-        soon, self._soon = self._soon, {}
+        # What was put after the last sweep has not waited long enough; it is for the next.
+        soon, self._soon, self._later = self._soon, self._later, {}
+        if self._soon:
+            self._sweep = asyncio.get_running_loop().call_later(START_DELAY, self._swept)
         for held in soon.values():
             if held.dropped or held.answer is not None:
                 continue

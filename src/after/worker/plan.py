@@ -11,7 +11,7 @@ from after.jobs.job import Job
 from after.lifecycle import Ended, Released
 from after.outcome import Failed, Stopped, failed
 from after.status import REQUESTS, Status
-from after.task import Document, call, check, due
+from after.task import Call, Document, call, check, due
 
 
 class Plan(Enum):
@@ -39,13 +39,12 @@ def plan(task: Document, now: int, horizon: int, instance: str, jobs: Mapping[st
     if date > horizon:
         # A request is answered when it is seen, so that its status tells what is true; the task itself has time.
         return Plan.LEAVE if status == Status.WAITING else Released(instance)
-    if (failure := unrunnable(task, now, jobs)) is not None:
-        return Ended(instance, failure)
-    return Plan.CLAIM
+    found = runnable(task, now, jobs)
+    return Ended(instance, found) if isinstance(found, Failed) else Plan.CLAIM
 
 
-def unrunnable(task: Document, now: int, jobs: Mapping[str, Job]) -> Failed | None:
-    """Say why a checked task cannot be run at all, or give None."""
+def runnable(task: Document, now: int, jobs: Mapping[str, Job]) -> tuple[Job, Call] | Failed:
+    """Give the job of a checked task and what it is called with, or why it cannot be run at all."""
     wanted = call(task)
     job = jobs.get(wanted.name)
     if job is None:
@@ -53,7 +52,7 @@ def unrunnable(task: Document, now: int, jobs: Mapping[str, Job]) -> Failed | No
         return failed("UnknownJob", f"job: this worker has no job {wanted.name!r}; it has {known}", final=True)
     if (reason := job.refuses(wanted)) is not None:
         return failed("WrongArguments", reason, final=True)
-    return expired(task, now)
+    return expired(task, now) or (job, wanted)
 
 
 def expired(task: Document, now: int) -> Failed | None:

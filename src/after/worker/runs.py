@@ -15,10 +15,10 @@ from after.jobs.context import TaskContext
 from after.jobs.job import Job
 from after.jobs.run import run
 from after.lifecycle import Ended, Started
-from after.outcome import Outcome, Stopped, of_exception
-from after.task import call, due
+from after.outcome import Failed, Outcome, Stopped, of_exception
+from after.task import Document
 from after.worker.held import Held
-from after.worker.plan import unrunnable
+from after.worker.plan import runnable
 
 logger = logging.getLogger(__name__)
 
@@ -86,48 +86,53 @@ class Runs:
     def cancel(self) -> None:
         """Stop what runs."""
         for held in self._running:
-            if held.run is not None:
-                held.run.cancel()
+            held.stop()
 
     def _start(self, held: Held) -> None:
         instant = self._clock.time() * 1000
-        if (failure := unrunnable(held.document, int(instant), self._jobs)) is not None:
-            held.answer = Ended(self._instance, failure)
+        found = runnable(held.document, int(instant), self._jobs)
+        if isinstance(found, Failed):
+            held.answer = Ended(self._instance, found)
             self._on_end(held)
             return
-        held.started = Started(self._instance, int(instant), round(instant - due(held.document), 3))
+        job, wanted = found
+        held.started = Started(self._instance, int(instant), round(instant - held.order[0], 3))
+        if job.wants_task:
+            held.context = self._context(held)
         self._running.add(held)
-        held.run = asyncio.create_task(self._outcome(held, self._jobs[call(held.document).name]))
-        held.run.add_done_callback(partial(self._done, held, self._clock.monotonic()))
+        held.run = asyncio.create_task(run(job, wanted, held.context, _seconds(job, held.document)))
+        held.run.add_done_callback(partial(self._done, held, job, self._clock.monotonic()))
         self._on_start(held)
 
-    def _done(self, held: Held, began: float, run: asyncio.Task[Outcome]) -> None:
+    def _done(self, held: Held, job: Job, began: float, run: asyncio.Task[Outcome]) -> None:
         """A run is over: also one that was cancelled before its first step, or failed by a defect of ours."""
         assert held.started is not None
         duration = round((self._clock.monotonic() - began) * 1000, 3)
-        outcome = _outcome_of(run)
-        policy = self._jobs[call(held.document).name].retry
-        held.answer = Ended(self._instance, outcome, held.started, duration, policy, random.random())  # noqa: S311
+        held.answer = Ended(
+            self._instance, _outcome(run), held.started, duration, job.retry, random.random()  # noqa: S311
+        )  # fmt: skip
         self._running.discard(held)
         self.ended += 1
         if not held.dropped:
             self._on_end(held)
         self.fill()
 
-    async def _outcome(self, held: Held, job: Job) -> Outcome:
-        document = held.document
-        timeout = document.get("timeout")
-        milliseconds = job.timeout if timeout is None else parse_elapsed(timeout)
+    def _context(self, held: Held) -> TaskContext:
         loop = asyncio.get_running_loop()
 
         def told() -> None:  # called from any thread
             loop.call_soon_threadsafe(self._on_word, held)
 
-        held.context = TaskContext(document, document.get("attempt", 0) + 1, self._clock, told)
-        return await run(job, call(document), held.context, None if milliseconds is None else milliseconds / 1000)
+        return TaskContext(held.document, (held.document.get("attempt") or 0) + 1, self._clock, told)
 
 
-def _outcome_of(run: asyncio.Task[Outcome]) -> Outcome:
+def _seconds(job: Job, task: Document) -> float | None:
+    timeout = task.get("timeout")
+    milliseconds = job.timeout if timeout is None else parse_elapsed(timeout)
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _outcome(run: asyncio.Task[Outcome]) -> Outcome:
     if run.cancelled():
         return Stopped()
     error = run.exception()

@@ -110,7 +110,7 @@ class Scheduler:
         present = now(self._clock)
         anchor = present if start is None else _instant(start)
         repetition = Interval(length, anchor, zone)
-        timer = RepeatingTimer(repetition, repetition.next(present), function, arguments, self)
+        timer = RepeatingTimer(repetition.next(present), function, arguments, self, interval=repetition)
         self._insert(timer)
         return timer
 

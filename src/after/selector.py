@@ -176,7 +176,10 @@ def _predicate(node: _Node) -> Predicate:
         return True
 
     def matches_any(value: Any) -> bool:
-        return any(part(value) for part in parts)
+        for part in parts:  # noqa: SIM110 - see above
+            if part(value):
+                return True
+        return False
 
     return matches_all if node.combine_all or not parts else matches_any
 

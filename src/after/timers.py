@@ -7,6 +7,8 @@ from datetime import datetime
 from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from after.recurrence import Interval
 
 
@@ -22,20 +24,21 @@ class Home(Protocol):
         ...
 
 
-class Timer:
-    """A function that is to be called with its arguments at `date`, an instant."""
+class Timer(Struct, eq=False, gc=False):
+    """A function that is to be called with its arguments at `date`, an instant.
 
-    __slots__ = ("arguments", "date", "function", "home", "next", "previous")
+    The garbage collector is told not to look at timers (`gc=False`): with a million of them its passes would take as
+    long as all else together. They are in reference cycles only while they wait in a `Timers`, which undoes those.
+    """
 
-    def __init__(self, date: int, function: Callable[..., object], arguments: tuple[Any, ...], home: Home) -> None:
-        self.date = date
-        self.function: Callable[..., object] | None = function
-        self.arguments = arguments
-        self.home = home
-        # Timers of one tick form a list. The first one's `previous` is the last one, or None where it is alone,
-        # so that appending needs no more than the first and a lone timer is no reference cycle.
-        self.next: Timer | None = None
-        self.previous: Timer | None = None
+    date: int
+    function: Callable[..., object] | None
+    arguments: tuple[Any, ...]
+    home: Home
+    # Timers of one tick form a list. The first one's `previous` is the last one, or None where it is alone,
+    # so that appending needs no more than the first and a lone timer is no reference cycle.
+    next: Timer | None = None
+    previous: Timer | None = None
 
     @property
     def pending(self) -> bool:
@@ -63,21 +66,10 @@ class Timer:
         self.drop()
 
 
-class RepeatingTimer(Timer):
+class RepeatingTimer(Timer, kw_only=True, eq=False, gc=False):
     """A timer that is inserted anew after each call, with the `date` that it got when the call began."""
 
-    __slots__ = ("interval",)
-
-    def __init__(
-        self,
-        interval: Interval,
-        date: int,
-        function: Callable[..., object],
-        arguments: tuple[Any, ...],
-        home: Home,
-    ) -> None:
-        super().__init__(date, function, arguments, home)
-        self.interval = interval
+    interval: Interval
 
     def begin(self, now: int) -> None:
         """Set `date` to the occurrence after `now`, so that all that were missed are made up for by this call."""

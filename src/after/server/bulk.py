@@ -175,7 +175,7 @@ def _asked(raw: bytes) -> Raw:
 
 
 def _checked(element: Raw) -> Edit | Refused:
-    identity = ""
+    identity: Any = ""
     try:
         document = decode_document(element)
         identity = document["_id"] if "_id" in document else new_id()

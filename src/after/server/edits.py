@@ -17,9 +17,11 @@ def edit(document: Document, identity: str, base: str | None, role: Role) -> Edi
     wrong field, `BadRequest` where a field begins with an underscore and is none of CouchDB's.
     """
     deleted = bool(document.get("_deleted"))
-    kept = {field: value for field, value in document.items() if not field.startswith("_")}
-    for field in document.keys() - kept.keys() - _SPECIAL:
-        raise BadRequest(f"{field}: a field must not begin with '_'")
+    kept = document.copy()
+    for field in [field for field in document if field[:1] == "_"]:
+        if field not in _SPECIAL:
+            raise BadRequest(f"{field}: a field must not begin with '_'")
+        del kept[field]
     found_by = keys(check(kept)) if not deleted and is_task(kept) else None
     return Edit(identity, base, kept, encode(kept), found_by, deleted, role)
 

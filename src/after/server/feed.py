@@ -222,11 +222,10 @@ class Feed:
             self._waiting.discard(scope)
 
     def _pending(self, seq: int) -> int:
-        ahead = max(0, self._store.seq - seq)
-        if ahead > COUNTED:
-            return ahead
-        (found,) = self._store.select("SELECT count(*) FROM document WHERE seq > ?", (seq,))
-        return int(found[0])
+        ahead: int = max(0, self._store.seq - seq)
+        if ahead <= COUNTED:
+            ((ahead,),) = self._store.select("SELECT count(*) FROM document WHERE seq > ?", (seq,))
+        return ahead
 
     def _line(self, change: Change, options: Options) -> bytes:
         if not options.all_leaves and not options.conflicts:

@@ -120,8 +120,15 @@ class _Uvicorn(uvicorn.Server):
                 continue
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Do what uvicorn does, in its order, without its pauses of a tenth of a second, which add up in tests."""
         self._feed.close()
-        await super().shutdown(sockets)
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:
+            await asyncio.sleep(0)
+        await self.lifespan.shutdown()
 
     def stop(self) -> None:
         self._stopped.set()

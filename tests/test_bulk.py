@@ -165,7 +165,14 @@ class TestAllDocs:
 
     @pytest.mark.parametrize(
         "query",
-        [{"foo": 1}, {"limit": -1}, {"limit": "x"}, {"startkey": "a", "keys": ["a"]}, {"reduce": True}, {"group": True}],
+        [
+            {"foo": 1},
+            {"limit": -1},
+            {"limit": "x"},
+            {"startkey": "a", "keys": ["a"]},
+            {"reduce": True},
+            {"group": True},
+        ],
     )
     def test_refuses_a_parameter(self, client, query):
         assert client.get("/after/_all_docs", **query).status == 400

@@ -134,15 +134,17 @@ def _ended(task: Document, event: Ended, now: int) -> Document:
             # A run whose start was never written is told in the entry of its end.
             attempt = _attempt(task) + 1
             told |= {"attempt": attempt, "lateness_ms": event.started.lateness}
-            kept = task if _status(task) in ENDED else _without(task, "progress", "log", "result")
-            task = {**kept, "attempt": attempt}
+            task = task.copy() if _status(task) in ENDED else _without(task, "progress", "log", "result")
+            task["attempt"] = attempt
     if _overtaken(task, event):
         told["note"] = f"a run ended meanwhile: {_word(event)}"
         return _moved(task, _given_back(task), now, event.instance, **told)
     match event.outcome:
         case Done(result):
-            moved = _without(_moved(task, Status.DONE, now, event.instance, **told), "error")
-            return {**moved, "result": result}
+            moved = _moved(task, Status.DONE, now, event.instance, **told)
+            moved.pop("error", None)
+            moved["result"] = result
+            return moved
         case Failed():
             return _failed(task, event, event.outcome, now, told)
         case Stopped(note):
@@ -239,10 +241,13 @@ def _moved(task: Document, status: Status, now: int, by: str, claim: Document | 
         "type": "task",
         "date": _date(task, now),
         "status": status.value,
-        "claim": claim,
         "history": [*_told(task, now), _entry(now, status, by, **told)],
     }
-    return moved if claim else _without(moved, "claim")
+    if claim:
+        moved["claim"] = claim
+    else:
+        moved.pop("claim", None)
+    return moved
 
 
 def _told(task: Document, now: int) -> list[Document]:
@@ -255,8 +260,7 @@ def _told(task: Document, now: int) -> list[Document]:
 
 def _entry(now: int, status: str, by: str, **told: Any) -> Document:
     entry = {"at": format_instant(now), "status": str(status), "by": by}
-    entry.update((key, value) for key, value in told.items() if value is not None)
-    return entry
+    return entry | {key: value for key, value in told.items() if value is not None}
 
 
 def _status(task: Document) -> str:
@@ -308,6 +312,7 @@ def _plain(error: Struct) -> Document:
 
 
 def _without(task: Document, *fields: str) -> Document:
-    if not any(field in task for field in fields):
-        return task
-    return {key: value for key, value in task.items() if key not in fields}
+    kept = task.copy()
+    for field in fields:
+        kept.pop(field, None)
+    return kept

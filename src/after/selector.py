@@ -196,7 +196,25 @@ def _field_predicate(node: _FieldTest) -> Predicate:
         found = find(value)
         return found is not missing and found is not blocked and test(found) is wanted
 
-    return holds
+    texts = _texts(node)
+    if texts is None:
+        return holds
+    name = node.path[0]
+
+    def holds_text(value: Any) -> bool:
+        # A changes feed asks this of every change for each of its readers; it takes a third of the general way.
+        found = value.get(name) if type(value) is dict else None
+        return found in texts if type(found) is str else holds(value)
+
+    return holds_text
+
+
+def _texts(node: _FieldTest) -> frozenset[str] | None:
+    """Give the texts that a field of the document itself may be, where that is all that is asked."""
+    texts = {"$eq": [node.argument], "$in": node.argument}.get(node.operator)
+    if texts is None or node.negated or len(node.path) != 1 or _array_index(node.path[0]) is not None:
+        return None
+    return frozenset(texts) if all(type(text) is str for text in texts) else None
 
 
 def _finder(path: Path) -> Callable[[Any], Any]:

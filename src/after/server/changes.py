@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from after.server.rows import Change, Row, encode
 
-KEPT = 4096
+KEPT = 1024
 """How many of the latest changes are kept in memory."""
-KEPT_BYTES = 32 * 1024 * 1024
+KEPT_BYTES = 16 * 1024 * 1024
 
 
 class Changes:

@@ -31,12 +31,15 @@ async def groups(store: Store, view: View, query: ViewQuery) -> AsyncIterator[li
             yield chunk
 
 
-def _counted(store: Store, view: View, query: ViewQuery, level: int) -> AsyncIterator[list[tuple[Any, ...]]]:
+async def _counted(store: Store, view: View, query: ViewQuery, level: int) -> AsyncIterator[list[tuple[Any, ...]]]:
     bounds = [place(key, view.kinds) if key is not UNSET else None for key in (query.startkey, query.endkey)]
     if level <= TALLIED and all(bound is None or _is_coarse(bound) for bound in bounds):
-        return _from_tally(store, query, *bounds)
-    whole = statements(view, query, "count(*)", view.columns, f"GROUP BY {', '.join(view.columns)}")
-    return store.chunks(whole)
+        yield _from_tally(store, query, *bounds)
+        return
+    statement = statements(view, query, "count(*)", view.columns, f"GROUP BY {', '.join(view.columns)}")
+    if statement is not None:
+        async for chunk in store.chunks(statement):
+            yield chunk
 
 
 def _is_coarse(bound: Bound) -> bool:
@@ -44,12 +47,10 @@ def _is_coarse(bound: Bound) -> bool:
     return bound.side != 0 and len(bound.values) <= TALLIED
 
 
-async def _from_tally(
-    store: Store, query: ViewQuery, start: Bound | None, end: Bound | None
-) -> AsyncIterator[list[tuple[Any, ...]]]:
+def _from_tally(store: Store, query: ViewQuery, start: Bound | None, end: Bound | None) -> list[tuple[Any, ...]]:
     if query.descending:
         start, end = end, start
-    yield [
+    return [
         (*key, count)
         for key, count in sorted(store.tally().items(), reverse=query.descending)
         if (start is None or start.compares(key) > 0) and (end is None or end.compares(key) < 0)

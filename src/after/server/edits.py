@@ -18,11 +18,12 @@ def edit(document: Document, identity: str, base: str | None, role: Role) -> Edi
     """
     deleted = bool(document.get("_deleted"))
     kept = document.copy()
-    for field in [field for field in document if field[:1] == "_"]:
-        if field not in _SPECIAL:
-            raise BadRequest(f"{field}: a field must not begin with '_'")
+    for field in document.keys() & _SPECIAL:
         del kept[field]
-    found_by = keys(check(kept)) if not deleted and is_task(kept) else None
+    if "\n_" in "\n" + "\n".join(kept):  # one search instead of a look at every field
+        field = next(field for field in kept if field.startswith("_") or "\n_" in field)
+        raise BadRequest(f"{field}: a field must not begin with '_'")
+    found_by = keys(check(kept), kept) if not deleted and is_task(kept) else None
     return Edit(identity, base, kept, encode(kept), found_by, deleted, role)
 
 

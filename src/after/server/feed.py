@@ -140,7 +140,7 @@ class Feed:
 
     async def _respond(self, options: Options, matches: Matches | None) -> Response:
         since = self._store.seq if options.since is None else options.since
-        reading = _Reading(since, options, matches or _everything)
+        reading = _Reading(since, options, matches)
         if options.feed == "continuous":
             return StreamingResponse(self._continuous(reading), media_type="application/json")
         if options.feed == "eventsource":
@@ -175,7 +175,7 @@ class Feed:
     async def _batches(self, reading: _Reading) -> AsyncIterator[list[Change]]:
         """Give what matches, as it comes; an empty list is a heartbeat. Ends as the options say."""
         while not reading.finished():
-            batch = self._changes.after(reading.seq, CHUNK)
+            batch = self._next(reading)
             if found := reading.take(batch):
                 yield found
                 reading.told()
@@ -188,6 +188,17 @@ class Feed:
                     return
                 yield []
                 reading.told()
+
+    def _next(self, reading: _Reading) -> list[Change]:
+        """Read on: what was there before from the database, which has each document once, then what is committed."""
+        if not reading.behind:
+            return self._changes.after(reading.seq, CHUNK)
+        found = self._store.select(
+            f"SELECT {ROW} FROM document WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608
+            (reading.seq, CHUNK),
+        )
+        reading.behind = len(found) == CHUNK
+        return [reading.change(Row(*row)) for row in found]
 
     def _ends(self, reading: _Reading, *, caught_up: bool) -> bool:
         feed = reading.options.feed
@@ -203,7 +214,7 @@ class Feed:
             return f"SELECT {ROW} FROM document WHERE seq <= ? ORDER BY seq DESC", (before,)  # noqa: S608
 
         async for chunk in self._store.chunks(statement):
-            found = reading.take([Change(row, row.document()) for row in map(Row._make, chunk)])
+            found = reading.take([reading.change(Row(*row)) for row in chunk])
             if found:
                 yield found
             if reading.finished():
@@ -241,24 +252,25 @@ class Feed:
         return encode(told_change)
 
 
-def _everything(change: Change) -> bool:
-    return True
-
-
 class _Reading:
     """Where a reader is, and how much it still wants."""
 
-    def __init__(self, seq: int, options: Options, matches: Matches) -> None:
+    def __init__(self, seq: int, options: Options, matches: Matches | None) -> None:
         self.seq = seq
         self.options = options
+        self.behind = True
         self._matches = matches
         self._left = options.limit
         self.found = False
         self.told()
 
+    def change(self, row: Row) -> Change:
+        """Give a row of the database as a change; only a filter needs its document."""
+        return Change(row, {} if self._matches is None else row.document())
+
     def take(self, batch: list[Change]) -> list[Change]:
         """Give what matches of the next changes, up to the limit, and go on behind it."""
-        found = [change for change in batch if self._matches(change)]
+        found = batch if self._matches is None else [change for change in batch if self._matches(change)]
         if self._left is not None:
             found = found[: self._left]
             self._left -= len(found)

@@ -19,9 +19,8 @@ def following(rev: str | None, deleted: bool, body: bytes) -> str:
     As in CouchDB it depends on nothing else, so that the same edit made twice is one revision.
     """
     generation = 1 if rev is None else int(rev[: rev.index("-")]) + 1
-    digest = md5(b"%d %s " % (deleted, rev.encode() if rev else b""), usedforsecurity=False)
-    digest.update(body)
-    return f"{generation}-{digest.hexdigest()}"
+    edit = b"%d %s %s" % (deleted, rev.encode() if rev else b"", body)
+    return f"{generation}-{md5(edit, usedforsecurity=False).hexdigest()}"
 
 
 def parse(rev: str) -> tuple[int, str]:

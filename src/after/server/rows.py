@@ -82,16 +82,16 @@ Answer = Written | Refusal
 encode = msgspec.json.Encoder().encode
 
 
-def keys(fields: Fields) -> Keys:
+def keys(fields: Fields, document: Document) -> Keys:
     """Give what a checked task is found by."""
-    status = fields.status or Status.WAITING
+    status = document.get("status") or "waiting"
     date = 0 if fields.date is None else parse_instant(fields.date)
-    holder = fields.claim.instance if fields.claim and status not in ENDED else None
-    return Keys(fields.worker, status.value, date, _due(status, date), holder)
+    holder = fields.claim.instance if fields.claim is not None and status not in ENDED else None
+    return Keys(
+        fields.worker, status, date, date if status in _AT_ITS_DATE else 0 if status in _AT_ONCE else None, holder
+    )
 
 
-def _due(status: Status, date: int) -> int | None:
-    """Say when a worker has to act: on a request at once, on a task at its date, on the rest never."""
-    if status in (Status.CANCEL, Status.RESCHEDULE):
-        return 0
-    return date if status in (Status.WAITING, Status.SCHEDULE) else None
+# When a worker has to act on a task; on the others never.
+_AT_ONCE = frozenset({Status.CANCEL.value, Status.RESCHEDULE.value})
+_AT_ITS_DATE = frozenset({Status.WAITING.value, Status.SCHEDULE.value})

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec import UNSET
 
-from after.server.keyrange import NUMBER, TEXT, Condition, Kinds, condition, place
+from after.server.keyrange import NEVER, NUMBER, TEXT, Condition, Kinds, condition, place
 from after.server.reading import Shown, told
 from after.server.rows import Row
 from after.server.sql import ROW
@@ -86,9 +86,14 @@ def conditions(view: View, query: ViewQuery) -> tuple[Condition | None, Conditio
 
 def statements(
     view: View, query: ViewQuery, columns: str, order: Sequence[str], group: str = ""
-) -> Callable[[Found | None], tuple[str, tuple[Any, ...]]]:
-    """Give what `Store.chunks` reads between the bounds of a query: `order`, which tells rows apart, and `columns`."""
+) -> Callable[[Found | None], tuple[str, tuple[Any, ...]]] | None:
+    """Give what `Store.chunks` reads between the bounds of a query: `order`, which tells rows apart, and `columns`.
+
+    None where no key at all can be between them.
+    """
     start, end = conditions(view, query)
+    if NEVER in (start, end):
+        return None
     direction = " DESC" if query.descending else ""
     ordered = f"{group} ORDER BY {', '.join(f'{column}{direction}' for column in order)}"
     behind = f"({', '.join(order)}) {'<' if query.descending else '>'} ({', '.join('?' * len(order))})"
@@ -107,8 +112,9 @@ async def rows(store: Store, view: View, query: ViewQuery, after: Found | None =
     """Read the rows of all keys of a query, or between its bounds, in chunks; `after` is a row to go on behind."""
     for part in [query] if query.keys is None else [query.one(key) for key in query.keys]:
         statement = statements(view, part, f"{view.value}, {ROW}", view.order)
-        async for chunk in store.chunks(statement, after, query.last()):
-            yield chunk
+        if statement is not None:
+            async for chunk in store.chunks(statement, after, query.last()):
+                yield chunk
 
 
 async def cut(chunks: AsyncIterator[list[T]], skip: int, limit: int | None) -> AsyncIterator[list[T]]:

@@ -16,7 +16,7 @@ from after.worker.held import order
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH = 250
+MAX_BATCH = 500
 MAX_CANDIDATES = 5_000
 """How many found tasks wait to be claimed; those beyond stay in the database, and are found again."""
 BACKOFF = 1.0

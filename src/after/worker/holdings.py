@@ -28,6 +28,7 @@ MAX_HELD = 20_000
 """How many tasks are in memory at the most; the others wait in the database."""
 MAX_DUE = 4_096
 """How many tasks are claimed at the most before there is a place to run them."""
+RATE_SECONDS = 0.1
 HIGH_CLAIMS, LOW_CLAIMS = 1_024, 256
 """Between how many tasks found and not yet claimed the search for more stops and goes on."""
 
@@ -213,10 +214,10 @@ class Holdings:
         return window - self.runs.due - self.runs.running
 
     def _rate(self) -> int:
-        """Give the number of jobs that ended in about the last second."""
+        """Give the number of jobs that end in a second, as of late."""
         since, count, rate = self._rate_since
         seconds = self._clock.monotonic() - since
-        if seconds >= 1.0:
+        if seconds >= RATE_SECONDS:
             rate = round((self.runs.ended - count) / seconds)
             self._rate_since = (self._clock.monotonic(), self.runs.ended, rate)
         return rate

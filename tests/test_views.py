@@ -1,0 +1,299 @@
+"""The views over HTTP, against what a plain sort in Python gives."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+
+import pytest
+from conftest import Client, Server
+
+from after.collation import collation_key
+
+VIEW = "/after/_design/after/_view"
+DAY = 86_400_000
+STATUSES = ["waiting", "schedule", "reschedule", "cancel", "scheduled", "running", "done", "err", "canceled"]
+HELD = ("scheduled", "running", "cancel")
+
+
+def task(identity, worker, status, day):
+    claim = {"claim": {"instance": f"host:{day}", "at": "2026-12-01"}} if status in HELD else {}
+    date = f"1970-01-{day + 1:02}"
+    return {"_id": identity, "worker": worker, "job": "j", "status": status, "date": date, **claim}
+
+
+TASKS = [
+    task(f"t{number:03}", worker, status, number % 4)
+    for number, (worker, status) in enumerate(
+        (worker, status) for worker in ("a", "b", "é", "a-b") for status in STATUSES for _ in range(3)
+    )
+]
+
+
+def due(one):
+    return 0 if one["status"] in ("cancel", "reschedule") else date(one)
+
+
+def date(one):
+    return (int(one["date"][-2:]) - 1) * DAY
+
+
+MODELS = {
+    "due": lambda one: [one["worker"], due(one)] if one["status"] in STATUSES[:4] else None,
+    "held": lambda one: [one["worker"], one["claim"]["instance"]] if "claim" in one else None,
+    "by_date": lambda one: [date(one)],
+    "by_status": lambda one: [one["status"], date(one)],
+    "by_worker": lambda one: [one["worker"], one["status"], date(one)],
+}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A server that holds TASKS and some documents that are none, for tests that only read."""
+    server = Server(tmp_path_factory.mktemp("views") / "after.db")
+    client = Client(server.host, server.port)
+    others = [
+        {"_id": "note", "text": "x"},
+        {"_id": "worker:a:host:1", "type": "worker", "state": "running"},
+        {"_id": "worker:a:host:2", "type": "worker"},
+        {"_id": "worker:a-b:host", "type": "worker", "state": "draining"},
+        {"_id": "worker:a", "type": "pause"},
+        {"_id": "worker:b:x", "type": "other"},
+        task("gone", "a", "waiting", 1),
+    ]
+    rows = client.post("/after/_bulk_docs", {"docs": TASKS + others}).json
+    assert all(row.get("ok") for row in rows), rows
+    client.delete("/after/gone", rev=rows[-1]["rev"])
+    yield client
+    client.close()
+    server.stop()
+
+
+def modelled(name):
+    rows = [(MODELS[name](one), one["_id"]) for one in TASKS]
+    return sorted(((key, identity) for key, identity in rows if key is not None), key=order)
+
+
+def order(row):
+    return collation_key(row[0]), row[1]
+
+
+def view(client, name, **query):
+    answer = client.get(f"{VIEW}/{name}", **query)
+    assert answer.status == 200, answer.content
+    return answer.json["rows"]
+
+
+def rows(client, name, **query):
+    return [(row["key"], row["id"]) for row in view(client, name, **query)]
+
+
+def bounded(found, *, startkey=..., endkey=..., inclusive_end=True, descending=False, skip=0, limit=None, **docids):
+    """Select from sorted rows as CouchDB does."""
+    first, last = (startkey, endkey) if not descending else (endkey, startkey)
+    first_id, last_id = docids.get("startkey_docid"), docids.get("endkey_docid")
+    if descending:
+        first_id, last_id = last_id, first_id
+
+    def stands(row, key, identity):
+        mine, given = collation_key(row[0]), collation_key(key)
+        if identity is not None:
+            mine, given = (mine, row[1]), (given, identity)
+        return (mine > given) - (mine < given)
+
+    lowest = 0 if inclusive_end or not descending else 1
+    highest = 0 if inclusive_end or descending else -1
+    kept = [row for row in found if first is ... or stands(row, first, first_id) >= lowest]
+    kept = [row for row in kept if last is ... or stands(row, last, last_id) <= highest]
+    kept = kept[::-1] if descending else kept
+    return kept[skip:] if limit is None else kept[skip : skip + limit]
+
+
+class TestMapViews:
+    @pytest.mark.parametrize("name", MODELS)
+    def test_hold_what_they_should_in_order(self, shared, name):
+        assert rows(shared, name, reduce=False) == modelled(name)
+
+    @pytest.mark.parametrize("name", MODELS)
+    def test_give_any_range(self, shared, name):
+        numbers = random.Random(name)
+        found = modelled(name)
+        compared = 0
+        for _ in range(150):
+            query = random_query(numbers, found)
+            answer = shared.get(f"{VIEW}/{name}", **query, **({"reduce": False} if name == "by_worker" else {}))
+            if answer.status == 400:
+                assert answer.json["reason"].startswith("No rows can match your key range")
+                assert bounded(found, **query) == []
+                continue
+            compared += 1
+            assert [(row["key"], row["id"]) for row in answer.json["rows"]] == bounded(found, **query), query
+        assert compared > 75
+
+    def test_includes_documents_with_null_as_value(self, shared):
+        (row,) = view(shared, "due", limit=1, include_docs=True)
+        assert row["value"] is None
+        assert row["doc"]["_rev"].startswith("1-")
+        assert row["doc"]["worker"] == row["key"][0]
+
+    def test_reads_a_page_after_the_other(self, shared):
+        found, query = [], {"startkey": ["a"], "endkey": ["a", {}]}
+        while page := rows(shared, "due", limit=5, **query):
+            found += page
+            query |= {"startkey": page[-1][0], "startkey_docid": page[-1][1], "skip": 1}
+        assert found == [row for row in modelled("due") if row[0][0] == "a"]
+
+    def test_takes_keys_in_their_order_from_query_and_body(self, shared):
+        keys = [["b", 0], ["nothing", 0], ["a", DAY], "x"]
+        expected = [row for key in keys for row in modelled("due") if row[0] == key]
+        assert rows(shared, "due", keys=keys) == expected
+        answer = shared.post(f"{VIEW}/due", {"keys": keys, "limit": 3, "skip": 1})
+        assert [(row["key"], row["id"]) for row in answer.json["rows"]] == expected[1:4]
+
+    def test_takes_all_from_the_body(self, shared):
+        answer = shared.post(f"{VIEW}/due", {"startkey": ["b"], "end_key": ["b", {}], "include_docs": True})
+        expected = [identity for key, identity in modelled("due") if key[0] == "b"]
+        assert [row["doc"]["_id"] for row in answer.json["rows"]] == expected
+
+    def test_tells_totals_where_they_cost_nothing(self, shared):
+        told = shared.get(f"{VIEW}/by_date", limit=1, skip=2, update_seq=True).json
+        assert (told["total_rows"], told["offset"], told["update_seq"]) == (len(TASKS), 2, len(TASKS) + 8)
+        assert "total_rows" not in shared.get(f"{VIEW}/due").json
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {"startkey": ["b"], "endkey": ["a"]},
+            {"startkey": ["a"], "endkey": ["b"], "descending": True},
+            {"key": ["a"], "keys": [["a"], ["b"]]},
+            {"reduce": True},
+            {"group": True},
+            {"limit": -1},
+            {"include_docs": 1},
+            {"foo": 1},
+        ],
+    )
+    def test_refuses_a_query(self, shared, query):
+        assert shared.get(f"{VIEW}/due", **query).status == 400
+
+    def test_refuses_a_key_that_is_not_json(self, shared):
+        answer = shared.call("GET", f"{VIEW}/due?startkey=a")
+        assert (answer.status, answer.json["error"]) == (400, "query_parse_error")
+
+    def test_there_is_no_other_view(self, shared):
+        assert shared.get(f"{VIEW}/nothing").json == {"error": "not_found", "reason": "missing_named_view"}
+        assert shared.get("/after/_design/after").status == 404
+
+
+def random_query(numbers, found):
+    """Make up a query, near the rows that there are."""
+    query = {}
+    for bound in ("startkey", "endkey"):
+        key, identity = numbers.choice(found)
+        if numbers.random() < 0.75:
+            cut = numbers.randrange(len(key) + 1)
+            tail = numbers.choice([[], [], [None], [{}], [5], ["zz"], [True], [[]], [2.5 * DAY]])
+            query[bound] = numbers.choice([key, key, key[:cut] + tail, key[:cut] + tail, None, {}, "a", 7])
+            if numbers.random() < 0.3:
+                query[f"{bound}_docid"] = identity
+    if numbers.random() < 0.5:
+        query["descending"] = True
+        if "startkey" in query and "endkey" in query:
+            query |= {"startkey": query["endkey"], "endkey": query["startkey"]}
+    if numbers.random() < 0.3:
+        query["inclusive_end"] = False
+    if numbers.random() < 0.3:
+        query |= {"limit": numbers.randrange(40), "skip": numbers.randrange(10)}
+    return query
+
+
+class TestReduce:
+    def test_counts_all(self, shared):
+        assert view(shared, "by_worker") == [{"key": None, "value": len(TASKS)}]
+        assert view(shared, "by_worker", startkey=["ü"]) == [{"key": None, "value": 0}]
+
+    @pytest.mark.parametrize("level", [0, 1, 2, 3, 4])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {},
+            {"descending": True},
+            {"startkey": ["a"], "endkey": ["b", {}]},
+            {"startkey": ["a", "done"], "endkey": ["b", "err"]},
+            {"startkey": ["a", "done"], "endkey": ["b", "err", {}]},
+            {"startkey": ["a", "done", DAY], "endkey": ["b", "err", DAY]},
+            {"startkey": ["b", {}], "endkey": ["a"], "descending": True},
+            {"startkey": ["b", "err", 2 * DAY], "endkey": ["a", "err", DAY], "descending": True},
+            {"startkey": ["a", "done", DAY], "endkey": ["b", "err", DAY], "inclusive_end": False},
+            {"startkey": None, "endkey": {}},
+        ],
+    )
+    def test_counts_groups(self, shared, level, query):
+        counted = {}
+        for key, _ in bounded(modelled("by_worker"), **query):
+            group = tuple(key[:level]) if level else None
+            counted[group] = counted.get(group, 0) + 1
+        expected = [(list(key) if key else None, count) for key, count in counted.items()]
+        told = view(shared, "by_worker", group_level=level, **query)
+        assert [(row["key"], row["value"]) for row in told] == expected
+
+    def test_skips_and_limits_groups(self, shared):
+        told = view(shared, "by_worker", group_level=1, skip=1, limit=2)
+        assert told == [{"key": ["a-b"], "value": 27}, {"key": ["b"], "value": 27}]
+
+    def test_counts_each_of_some_keys(self, shared):
+        keys = [["b", "err", 0], ["a", "nothing", 0], ["a", "done", 2 * DAY]]
+        found = modelled("by_worker")
+        expected = [{"key": key, "value": count} for key in keys if (count := sum(key == one for one, _ in found))]
+        assert view(shared, "by_worker", keys=keys, group=True) == expected
+        assert len(expected) == 2
+
+    @pytest.mark.parametrize(
+        "query", [{"include_docs": True}, {"conflicts": True}, {"keys": [["a"], ["b"]]}, {"group_level": -1}]
+    )
+    def test_refuses_a_query(self, shared, query):
+        assert shared.get(f"{VIEW}/by_worker", **query).status == 400
+
+    def test_follows_what_happens(self, client):
+        rev = client.put("/after/t", {"worker": "a", "job": "j"}).json["rev"]
+        assert view(client, "by_worker", group_level=2) == [{"key": ["a", "waiting"], "value": 1}]
+        rev = client.put("/after/t", {"worker": "a", "job": "j", "status": "done", "_rev": rev}).json["rev"]
+        assert view(client, "by_worker", group_level=2) == [{"key": ["a", "done"], "value": 1}]
+        client.delete("/after/t", rev=rev)
+        assert view(client, "by_worker", group_level=2) == []
+
+
+class TestOtherViews:
+    def test_workers_gives_instances_by_name_with_their_state(self, shared):
+        told = [(row["key"], row["value"]) for row in view(shared, "workers")]
+        expected = [(["a-b", "host"], "draining"), (["a:host", "1"], "running"), (["a:host", "2"], None)]
+        assert told == expected
+        assert [row["id"] for row in view(shared, "workers", startkey=["a-b"], endkey=["a-b", {}])] == [
+            "worker:a-b:host"
+        ]
+
+    def test_conflicts_gives_documents_with_several_leaves(self, tmp_path):
+        path = tmp_path / "after.db"
+        first = Server(path)
+        client = Client(first.host, first.port)
+        rev = client.put("/after/a", {"x": 1}).json["rev"]
+        client.put("/after/b", {})
+        client.close()
+        first.stop()
+        with sqlite3.connect(path) as database:
+            database.execute("UPDATE document SET conflicts = 1 WHERE id = 'a'")
+            database.execute("INSERT INTO leaf VALUES ('a', '1-0abc', 0, '', ?)", (b'{"x":2}',))
+        database.close()
+        second = Server(path)
+        client = Client(second.host, second.port)
+        assert rows(client, "conflicts") == [(["a"], "a")]
+        assert client.get("/after/a", conflicts=True).json["_conflicts"] == ["1-0abc"]
+        assert client.get("/after/a", rev="1-0abc").json == {"_id": "a", "_rev": "1-0abc", "x": 2}
+        assert len(client.get("/after/a", open_revs="all").json) == 2
+        told = client.get("/after/_changes", style="all_docs", include_docs=True, conflicts=True).json["results"]
+        assert told[0]["changes"] == [{"rev": rev}, {"rev": "1-0abc"}]
+        assert told[0]["doc"]["_conflicts"] == ["1-0abc"]
+        listed = client.get("/after/_all_docs", include_docs=True, conflicts=True).json["rows"]
+        assert [row["doc"].get("_conflicts") for row in listed] == [["1-0abc"], None]
+        client.close()
+        second.stop()

@@ -6,7 +6,7 @@ import random
 import sqlite3
 
 import pytest
-from conftest import Client, Server
+from serving import Client, Server
 
 from after.collation import collation_key
 

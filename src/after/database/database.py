@@ -160,7 +160,11 @@ class Database:
         return changes(self._open(), self.url, since=since, selector=selector, heartbeat=heartbeat)
 
     async def _read(self, path: str, parameters: Mapping[str, object]) -> list[ViewRow]:
-        query = {name: _encode(value).decode() for name, value in parameters.items()}
+        query = {
+            # Ids of documents are the only parameters that are not JSON.
+            name: str(value) if name.endswith("_docid") else _encode(value).decode()
+            for name, value in parameters.items()
+        }
         return _rows.decode(await self.request("GET", path, query=query)).rows
 
     def _open(self) -> aiohttp.ClientSession:

@@ -27,7 +27,19 @@ def edit(document: Document, identity: str, base: str | None, role: Role) -> Edi
     return Edit(identity, base, kept, encode(kept), found_by, deleted, role)
 
 
-_SPECIAL = frozenset({"_id", "_rev", "_deleted", "_revisions", "_conflicts", "_deleted_conflicts", "_attachments"})
+_SPECIAL = frozenset(
+    {
+        "_id",
+        "_rev",
+        "_deleted",
+        "_revisions",
+        "_conflicts",
+        "_deleted_conflicts",
+        "_attachments",
+        "_revs_info",
+        "_local_seq",
+    }
+)
 
 
 def check_document_id(identity: Any) -> str:

@@ -153,7 +153,7 @@ class Feed:
     async def _continuous(self, reading: _Reading) -> AsyncIterator[bytes]:
         async for batch in self._batches(reading):
             yield b"".join([self._line(change, reading.options) + b"\n" for change in batch]) or b"\n"
-        yield b'{"last_seq":%d,"pending":%d}\n' % (reading.seq, self._pending(reading.seq))
+        yield b'{"last_seq":%d,"pending":%d}\n' % (reading.seq, self._pending(reading))
 
     async def _events(self, reading: _Reading) -> AsyncIterator[bytes]:
         async for batch in self._batches(reading):
@@ -170,7 +170,7 @@ class Feed:
             lines = [self._line(change, reading.options) for change in batch]
             yield between + b",\n".join(lines) if lines else b"\n"
             between = b",\n" if lines else between
-        yield b'\n],\n"last_seq":%d,"pending":%d}\n' % (reading.seq, self._pending(reading.seq))
+        yield b'\n],\n"last_seq":%d,"pending":%d}\n' % (reading.seq, self._pending(reading))
 
     async def _batches(self, reading: _Reading) -> AsyncIterator[list[Change]]:
         """Give what matches, as it comes; an empty list is a heartbeat. Ends as the options say."""
@@ -232,10 +232,11 @@ class Feed:
         finally:
             self._waiting.discard(scope)
 
-    def _pending(self, seq: int) -> int:
-        ahead: int = max(0, self._store.seq - seq)
-        if ahead <= COUNTED:
-            ((ahead,),) = self._store.select("SELECT count(*) FROM document WHERE seq > ?", (seq,))
+    def _pending(self, reading: _Reading) -> int:
+        ahead: int = max(0, self._store.seq - reading.seq)
+        if ahead <= COUNTED or reading.options.descending:
+            side = "<" if reading.options.descending else ">"
+            ((ahead,),) = self._store.select(f"SELECT count(*) FROM document WHERE seq {side} ?", (reading.seq,))  # noqa: S608
         return ahead
 
     def _line(self, change: Change, options: Options) -> bytes:

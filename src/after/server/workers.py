@@ -1,0 +1,156 @@
+"""The workers, over HTTP: who they are, what they do, and pausing them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from after.clock import Clock, now
+from after.dates import format_instant, parse_instant
+from after.errors import BadRequest, Conflict, NotFound, Refusal
+from after.server.edits import edit
+from after.server.http import JSON, body, decode_document, parameters
+from after.server.rows import Row
+from after.server.sql import ROW
+from after.server.store import Store
+from after.status import Role
+from after.task import Document
+
+SILENT = 15_000
+"""Milliseconds without a heartbeat after which a worker process no longer counts as running."""
+PREFIX = "worker:"
+TOLD = (
+    "instance", "host", "pid", "state", "started", "heartbeat", "concurrency", "running", "held", "jobs", "counters"
+)  # fmt: skip
+TRIES = 10
+
+
+class Workers:
+    """Answers everything below `/tasks/workers`."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def routes(self) -> list[BaseRoute]:
+        """Give the routes."""
+        return [
+            Route("/tasks/workers", self.list_all, methods=["GET"]),
+            Route("/tasks/workers/{name}", self.get, methods=["GET"]),
+            Route("/tasks/workers/{name}", self.control, methods=["POST"]),
+        ]
+
+    async def list_all(self, request: Request) -> Response:
+        """Give all workers."""
+        parameters(request, ())
+        return JSON({"workers": await self._workers()})
+
+    async def get(self, request: Request) -> Response:
+        """Give one worker."""
+        parameters(request, ())
+        return JSON(await self._worker(_name(request)))
+
+    async def control(self, request: Request) -> Response:
+        """Pause or resume a worker, with a note that everyone sees."""
+        parameters(request, ())
+        name, asked = _name(request), decode_document(await body(request))
+        for field in sorted(asked.keys() - {"paused", "note"}):
+            raise BadRequest(f"{field}: is not a known field here; known: note, paused")
+        paused, note = asked.get("paused"), asked.get("note")
+        if not isinstance(paused, bool):
+            raise BadRequest("paused: expected true or false")
+        if not isinstance(note, str | None):
+            raise BadRequest("note: expected `string`")
+        await self._worker(name)
+        at = format_instant(now(self._clock))
+        await self._write(PREFIX + name, {"name": name, "paused": paused, "note": note, "by": "client", "at": at})
+        return JSON({"ok": True, "worker": await self._worker(name)})
+
+    async def _write(self, identity: str, changes: Document) -> None:
+        for _ in range(TRIES):
+            row = self._store.get(identity)
+            known = row.document() if row is not None and not row.deleted else {}
+            base = row.rev if row is not None and not row.deleted else None
+            (answer,) = await self._store.write(
+                [edit({**known, "type": "control", **changes}, identity, base, Role.CLIENT)]
+            )
+            if not isinstance(answer, Conflict):
+                break
+        if isinstance(answer, Refusal):
+            raise answer
+
+    async def _worker(self, name: str) -> Document:
+        found = [worker for worker in await self._workers(name) if worker["name"] == name]
+        if not found:
+            raise NotFound(f"there is no worker {name!r}, and no task for one of this name")
+        return found[0]
+
+    async def _workers(self, name: str = "") -> list[Document]:
+        controls: dict[str, Document] = {}
+        instances: dict[str, list[Document]] = {}
+        async for document in self._documents(PREFIX + name):
+            if document.get("type") == "control":
+                controls[document["name"]] = document
+            elif document.get("type") == "worker":
+                instances.setdefault(document["name"], []).append(document)
+        counts: dict[str, dict[str, int]] = {}
+        for (worker, status), count in self._store.tally().items():
+            counts.setdefault(worker, {})[status] = count
+        names = sorted(controls.keys() | instances.keys() | counts.keys())
+        instant = now(self._clock)
+        return [
+            _told(one, controls.get(one, {}), instances.get(one, []), counts.get(one, {}), instant) for one in names
+        ]
+
+    async def _documents(self, prefix: str) -> AsyncIterator[Document]:
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        text = f"SELECT {ROW} FROM document WHERE id > ? AND id < ? AND deleted = 0 ORDER BY id"  # noqa: S608
+        start = prefix[:-1] + chr(ord(prefix[-1]) - 1) + "\U0010ffff"
+        async for chunk in self._store.chunks(lambda last: (text, (start if last is None else last[0], end))):
+            for found in chunk:
+                yield Row(*found).document()
+
+
+def _told(name: str, control: Document, instances: list[Document], counts: dict[str, int], now: int) -> Document:
+    alive = [one for one in instances if _is_alive(one, now)]
+    return {
+        "name": name,
+        "state": _state(control, instances, alive),
+        "paused": bool(control.get("paused")),
+        "note": control.get("note"),
+        "jobs": sorted({job for one in alive for job in one.get("jobs", ())}),
+        "instances": [
+            {field: one.get(field) for field in TOLD} | {"state": one["state"] if _is_alive(one, now) else _ended(one)}
+            for one in instances
+        ],
+        "tasks": counts,
+    }
+
+
+def _state(control: Document, instances: list[Document], alive: list[Document]) -> str:
+    if alive:
+        return "paused" if control.get("paused") else str(alive[0]["state"])
+    return "stopped" if instances and all(one.get("state") == "stopped" for one in instances) else "down"
+
+
+def _ended(instance: Document) -> str:
+    return "stopped" if instance.get("state") == "stopped" else "lost"
+
+
+def _is_alive(instance: Document, now: int) -> bool:
+    try:
+        silent = now - parse_instant(instance["heartbeat"])
+    except (KeyError, ValueError):
+        return False
+    return instance.get("state") in ("running", "paused", "draining") and silent <= SILENT
+
+
+def _name(request: Request) -> str:
+    name = unquote(request.scope["raw_path"].decode("latin-1").rsplit("/", 1)[1])
+    if not 1 <= len(name) <= 128:
+        raise BadRequest("name: expected 1 to 128 characters")
+    return name

@@ -1,0 +1,174 @@
+"""A real server for tests: uvicorn with the embedded engine on a free port of 127.0.0.1, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import uvicorn
+import uvloop
+
+from after.server.app import Engine
+from after.server.feed import Feed
+
+SECONDS = 30.0
+"""How long a test waits for what should come at once."""
+
+
+class Answer(NamedTuple):
+    """What the server said."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+class Client:
+    """Speaks HTTP to one server over one connection."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (host, port)
+        self._connection = self.connect()
+        self._opened = [self._connection]
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(*self._address, timeout=SECONDS)
+
+    def call(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **query: Any
+    ) -> Answer:
+        """Send a request; a body that is not bytes is sent as JSON, as are keys of views and query values but text."""
+        response = _send(self._connection, method, path, body, headers, query)
+        return Answer(response.status, response.headers, response.read())
+
+    def get(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> Answer:
+        return self.call("GET", path, None, headers, **query)
+
+    def put(self, path: str, body: Any, headers: dict[str, str] | None = None, **query: Any) -> Answer:
+        return self.call("PUT", path, body, headers, **query)
+
+    def post(self, path: str, body: Any, headers: dict[str, str] | None = None, **query: Any) -> Answer:
+        return self.call("POST", path, body, headers, **query)
+
+    def delete(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> Answer:
+        return self.call("DELETE", path, None, headers, **query)
+
+    def stream(
+        self, path: str, body: Any = None, headers: dict[str, str] | None = None, **query: Any
+    ) -> http.client.HTTPResponse:
+        """Open an answer to be read line by line, over a connection of its own; POST where there is a body."""
+        connection = self.connect()
+        self._opened.append(connection)
+        return _send(connection, "GET" if body is None else "POST", path, body, headers, query)
+
+    def close(self) -> None:
+        for connection in self._opened:
+            connection.close()
+
+
+def _send(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    body: Any,
+    headers: dict[str, str] | None,
+    query: dict[str, Any],
+) -> http.client.HTTPResponse:
+    texts = {name: value if _is_text(name, value) else json.dumps(value) for name, value in query.items()}
+    content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    kind = {} if content is None else {"Content-Type": "application/json"}
+    connection.request(method, f"{path}?{urlencode(texts)}" if texts else path, content, {**kind, **(headers or {})})
+    return connection.getresponse()
+
+
+def _is_text(name: str, value: Any) -> bool:
+    """Tell what goes into a query as it is: text, unless it is the key of a view, which is JSON."""
+    return isinstance(value, str) and not name.endswith("key")
+
+
+class _Uvicorn(uvicorn.Server):
+    """Stops when it is told to, and ends the feeds first, since uvicorn waits for every answer."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(uvicorn.Config(engine.app, lifespan="on", ws="none", log_level="warning", access_log=False))
+        self._feed = _feed(engine)
+        self._stopped = asyncio.Event()
+        self.ready = threading.Event()
+
+    async def main_loop(self) -> None:
+        self.ready.set()
+        ticks = 0
+        while not self._stopped.is_set():
+            await self.on_tick(ticks)
+            ticks += 1
+            try:
+                async with asyncio.timeout(0.1):
+                    await self._stopped.wait()
+            except TimeoutError:
+                continue
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Do what uvicorn does, in its order, without its pauses of a tenth of a second, which add up in tests."""
+        self._feed.close()
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn sets no event
+            await asyncio.sleep(0)
+        await self.lifespan.shutdown()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+class Server:
+    """The engine behind a URL. It starts once and may be stopped twice."""
+
+    def __init__(self, path: Path) -> None:
+        self.engine = Engine(path)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.host, self.port = self._socket.getsockname()
+        self.url = f"http://{self.host}:{self.port}"
+        self.database = f"{self.url}/after"
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="server")
+        self._thread.start()
+        assert self._started.wait(SECONDS), "the server did not start"
+        assert self._uvicorn.ready.wait(SECONDS), "the server did not start"
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            self._loop = runner.get_loop()
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._uvicorn = _Uvicorn(self.engine)
+        self._started.set()
+        await self._uvicorn.serve(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Stop as a signal would: answers are finished, feeds ended, the store closed."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._uvicorn.stop)
+            self._thread.join(SECONDS)
+            self._socket.close()
+        assert not self._thread.is_alive(), "the server did not stop"
+
+
+def _feed(engine: Engine) -> Feed:
+    (feed,) = [
+        route.endpoint.__self__ for route in engine.app.routes if getattr(route, "path", "") == "/after/_changes"
+    ]
+    assert isinstance(feed, Feed)
+    return feed

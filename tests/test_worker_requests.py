@@ -104,11 +104,13 @@ async def test_reschedule_of_a_running_task_stops_it_and_runs_it_anew(server: Se
     async with Client(server.database) as client, working(server.database, gate.job):
         task = await client.schedule("manobi", "gate")
         await until(client, task["_id"], "running")
-        gate.open.set()
         gate.begun.clear()
         await client.reschedule(task["_id"], "PT0.05S")
+        await gate.begun.wait()
+        gate.open.set()
         task = await client.wait(task["_id"], SECONDS)
     assert (task["status"], task["result"]) == ("done", "through")
+    assert gate.runs == 2
     assert "reschedule" in story(task)
 
 

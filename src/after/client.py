@@ -164,14 +164,14 @@ class Client:
         async with asyncio.timeout(timeout):
             since = (await self._database.info())["update_seq"]
             document = await self.get(id)
-            while document["status"] not in ENDED:
+            while document.get("status") not in ENDED:
                 async for changes in self._database.changes(since=since, selector={"_id": id}):
                     for change in changes:
                         since = change.seq
                         if change.deleted or change.doc is None:
                             raise NotFound(f"{id!r} was deleted")
                         document = change.doc
-                    if document["status"] in ENDED:
+                    if document.get("status") in ENDED:
                         break
             return document
 

@@ -24,7 +24,7 @@ SENDERS = 2
 """Requests under way at once: while the engine works on one, the next is put together."""
 
 START_DELAY = 0.05
-"""Seconds from a job's start to the write that says so, at most twice as many; one that ends before costs no such write."""
+"""Seconds from a job's start to the write that says so, at most twice as many; a job that ends before costs none."""
 PROGRESS_DELAY = 1.0
 """Seconds between two writes of one job's progress and log."""
 MAX_BACKOFF = 5.0

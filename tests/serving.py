@@ -15,7 +15,6 @@ import uvicorn
 import uvloop
 
 from after.server.app import Engine
-from after.server.feed import Feed
 
 SECONDS = 30.0
 """How long a test waits for what should come at once."""
@@ -100,8 +99,8 @@ class _Uvicorn(uvicorn.Server):
     """Stops when it is told to, and ends the feeds first, since uvicorn waits for every answer."""
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(uvicorn.Config(engine.app, lifespan="on", ws="none", log_level="warning", access_log=False))
-        self._feed = _feed(engine)
+        super().__init__(uvicorn.Config(engine.app, lifespan="off", ws="none", log_level="warning", access_log=False))
+        self._feed = engine.feed
         self._stopped = asyncio.Event()
         self.ready = threading.Event()
 
@@ -126,7 +125,6 @@ class _Uvicorn(uvicorn.Server):
             connection.shutdown()
         while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn sets no event
             await asyncio.sleep(0)
-        await self.lifespan.shutdown()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -155,7 +153,8 @@ class Server:
     async def _serve(self) -> None:
         self._uvicorn = _Uvicorn(self.engine)
         self._started.set()
-        await self._uvicorn.serve(sockets=[self._socket])
+        async with self.engine.store:
+            await self._uvicorn.serve(sockets=[self._socket])
 
     def stop(self) -> None:
         """Stop as a signal would: answers are finished, feeds ended, the store closed."""
@@ -164,11 +163,3 @@ class Server:
             self._thread.join(SECONDS)
             self._socket.close()
         assert not self._thread.is_alive(), "the server did not stop"
-
-
-def _feed(engine: Engine) -> Feed:
-    (feed,) = [
-        route.endpoint.__self__ for route in engine.app.routes if getattr(route, "path", "") == "/after/_changes"
-    ]
-    assert isinstance(feed, Feed)
-    return feed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -24,7 +22,7 @@ DATABASE = "after"
 
 
 class Engine:
-    """The parts of an embedded engine. `app` is an ASGI application; its lifespan opens and closes the store.
+    """The parts of an embedded engine. `app` is an ASGI application, to be served while `store` is open.
 
     `path` is the SQLite file, None for a database that goes with the process.
     """
@@ -33,11 +31,11 @@ class Engine:
         clock = clock or SystemClock()
         self.changes = Changes(self._read)
         self.store = Store(path, self.changes.publish)
-        feed = Feed(self.store, self.changes)
+        self.feed = Feed(self.store, self.changes)
         parts = (
-            Tasks(self.store, feed, clock),
+            Tasks(self.store, self.feed, clock),
             Documents(self.store, DATABASE),
-            feed,
+            self.feed,
             Views(self.store),
             Root(self.store),
         )
@@ -45,13 +43,7 @@ class Engine:
             routes=[route for part in parts for route in part.routes()],
             middleware=[Middleware(LoopbackOnly)],
             exception_handlers=HANDLERS,
-            lifespan=self._lifespan,
         )
-
-    @asynccontextmanager
-    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        async with self.store:
-            yield
 
     def _read(self, since: int, limit: int) -> list[Change]:
         rows = self.store.select(

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from after.clock import Clock, now
-from after.dates import format_instant, parse_instant
+from after.dates import format_instant
 from after.errors import BadRequest, Conflict, NotFound, Refusal
+from after.roster import PREFIX, roster
 from after.server.edits import edit
 from after.server.http import JSON, body, decode_document, parameters
 from after.server.rows import Row
@@ -20,12 +21,6 @@ from after.server.store import Store
 from after.status import Role
 from after.task import Document
 
-SILENT = 15_000
-"""Milliseconds without a heartbeat after which a worker process no longer counts as running."""
-PREFIX = "worker:"
-TOLD = (
-    "instance", "host", "pid", "state", "started", "heartbeat", "concurrency", "running", "held", "jobs", "counters"
-)  # fmt: skip
 TRIES = 10
 
 
@@ -84,27 +79,14 @@ class Workers:
             raise answer
 
     async def _worker(self, name: str) -> Document:
-        found = [worker for worker in await self._workers(name) if worker["name"] == name]
+        found = await self._workers(name)
         if not found:
             raise NotFound(f"there is no worker {name!r}, and no task for one of this name")
         return found[0]
 
-    async def _workers(self, name: str = "") -> list[Document]:
-        controls: dict[str, Document] = {}
-        instances: dict[str, list[Document]] = {}
-        async for document in self._documents(PREFIX + name):
-            if document.get("type") == "control":
-                controls[document["name"]] = document
-            elif document.get("type") == "worker":
-                instances.setdefault(document["name"], []).append(document)
-        counts: dict[str, dict[str, int]] = {}
-        for (worker, status), count in self._store.tally().items():
-            counts.setdefault(worker, {})[status] = count
-        names = sorted(controls.keys() | instances.keys() | counts.keys())
-        instant = now(self._clock)
-        return [
-            _told(one, controls.get(one, {}), instances.get(one, []), counts.get(one, {}), instant) for one in names
-        ]
+    async def _workers(self, name: str | None = None) -> list[Document]:
+        documents = [document async for document in self._documents(PREFIX + (name or ""))]
+        return roster(documents, self._store.tally(), now(self._clock), name)
 
     async def _documents(self, prefix: str) -> AsyncIterator[Document]:
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -113,40 +95,6 @@ class Workers:
         async for chunk in self._store.chunks(lambda last: (text, (start if last is None else last[0], end))):
             for found in chunk:
                 yield Row(*found).document()
-
-
-def _told(name: str, control: Document, instances: list[Document], counts: dict[str, int], now: int) -> Document:
-    alive = [one for one in instances if _is_alive(one, now)]
-    return {
-        "name": name,
-        "state": _state(control, instances, alive),
-        "paused": bool(control.get("paused")),
-        "note": control.get("note"),
-        "jobs": sorted({job for one in alive for job in one.get("jobs", ())}),
-        "instances": [
-            {field: one.get(field) for field in TOLD} | {"state": one["state"] if _is_alive(one, now) else _ended(one)}
-            for one in instances
-        ],
-        "tasks": counts,
-    }
-
-
-def _state(control: Document, instances: list[Document], alive: list[Document]) -> str:
-    if alive:
-        return "paused" if control.get("paused") else str(alive[0]["state"])
-    return "stopped" if instances and all(one.get("state") == "stopped" for one in instances) else "down"
-
-
-def _ended(instance: Document) -> str:
-    return "stopped" if instance.get("state") == "stopped" else "lost"
-
-
-def _is_alive(instance: Document, now: int) -> bool:
-    try:
-        silent = now - parse_instant(instance["heartbeat"])
-    except (KeyError, ValueError):
-        return False
-    return instance.get("state") in ("running", "paused", "draining") and silent <= SILENT
 
 
 def _name(request: Request) -> str:

@@ -1,0 +1,5 @@
+"""`python -m after` is `after`."""
+
+from after.cli import main
+
+main()

@@ -1,0 +1,77 @@
+"""What commands print: tables for people, JSON for programs, complaints."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from after.database.database import DEFAULT_URL
+from after.errors import AfterError
+
+T = TypeVar("T")
+
+Url = Annotated[str, typer.Option("--url", envvar="AFTER_URL", help="The database's URL.", show_envvar=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+URL = DEFAULT_URL
+
+COLOURS = {
+    "waiting": "default", "schedule": "default", "reschedule": "default", "scheduled": "cyan", "running": "blue",
+    "done": "green", "err": "red", "cancel": "yellow", "canceled": "yellow",
+    "paused": "yellow", "draining": "yellow", "stopped": "default", "down": "red", "lost": "red",
+    "ok": "green", "warn": "yellow", "fail": "red",
+}  # fmt: skip
+
+
+def console() -> Console:
+    """Give what tables are printed to; wide where nobody looks, so that nothing is cut off."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=200)
+
+
+def coloured(word: object) -> Text:
+    """Give a status or state in its colour."""
+    return Text(str(word), style=COLOURS.get(str(word), "default"))
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; nothing but its titles where it has no rows."""
+    made = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        made.add_row(*[cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row])
+    console().print(made)
+
+
+def as_json(value: object) -> None:
+    """Print one JSON value on one line."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def complain(reason: str) -> None:
+    """Say on stderr what is wrong."""
+    sys.stderr.write(f"after: {reason}\n")
+
+
+def parsed(text: str) -> Any:
+    """Read an argument as JSON where it is JSON, as text otherwise."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work; a URL or an option that cannot be is wrong use."""
+    try:
+        return asyncio.run(work)
+    except ValueError as error:
+        if isinstance(error, AfterError):
+            raise
+        raise typer.BadParameter(str(error)) from None

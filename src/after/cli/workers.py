@@ -1,0 +1,192 @@
+"""Commands about workers: `list`, `stop`, `pause`, `resume`, `log`, `clean`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from after.cli.output import URL, AsJson, Url, as_json, coloured, run, table
+from after.client import Client
+from after.clock import SystemClock, now
+from after.control import Control
+from after.database import Database
+from after.dates import LATEST, parse_elapsed
+from after.errors import AfterError
+from after.status import ENDED
+from after.task import Document, checked
+
+T = TypeVar("T")
+Name = Annotated[str, typer.Argument(help="The worker's name.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this family."""
+    app.command("list", epilog="Example: after list")(list_workers)
+    app.command("stop", epilog="Example: after stop manobi")(stop)
+    app.command("pause", epilog="Example: after pause manobi --note 'moving the shop'")(pause)
+    app.command("resume", epilog="Example: after resume manobi")(resume)
+    app.command("log", epilog="Example: after log manobi -f")(log)
+    app.command("clean", epilog="Example: after clean manobi --older P30D --yes")(clean)
+
+
+def list_workers(url: Url = URL, json: AsJson = False) -> None:
+    """List the workers, their processes and the counts of their tasks."""
+
+    async def work() -> list[Document]:
+        async with Database(url) as database:
+            return await Control(database).workers()
+
+    workers = run(work())
+    if json:
+        as_json(workers)
+        return
+    rows = []
+    for worker in workers:
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(worker["tasks"].items()))
+        rows.append((worker["name"], coloured(worker["state"]), "", "", "", counts, worker["note"]))
+        for one in worker["instances"]:
+            load = f"{one['running']} of {one['concurrency']}, {one['held']} held"
+            rows.append(
+                ("", coloured(one["state"]), one["instance"], one["heartbeat"], load, ", ".join(one["jobs"]), "")
+            )
+    table(("worker", "state", "process", "heartbeat", "running", "tasks / jobs", "note"), rows)
+
+
+def stop(
+    name: Name,
+    wait: Annotated[bool, typer.Option(help="Wait until all its processes have stopped.")] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at the most.", min=0)] = 60.0,
+    url: Url = URL,
+) -> None:
+    """Stop all processes of a worker, on whatever machine they run; running jobs may end."""
+
+    async def work() -> None:
+        async with Database(url) as database:
+            control = Control(database)
+            await control.worker(name)
+            since = (await database.info())["update_seq"]
+            await control.stop(name)
+            if wait:
+                await _until_stopped(database, control, name, since, timeout)
+
+    run(work())
+    typer.echo(f"{name} is {'stopped' if wait else 'asked to stop'}")
+
+
+async def _until_stopped(database: Database, control: Control, name: str, since: object, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            async for _ in database.changes(since=since, selector={"type": "worker", "name": name}, heartbeat=1.0):
+                if (await control.worker(name))["state"] not in ("running", "paused", "draining"):
+                    return
+    except TimeoutError:
+        raise AfterError(f"{name} has not stopped in {seconds:g} s; its jobs may still run") from None
+
+
+def pause(
+    name: Name,
+    note: Annotated[str | None, typer.Option(help="Why; everyone sees it.")] = None,
+    url: Url = URL,
+) -> None:
+    """Let a worker start nothing more until it is resumed."""
+    run(_with_control(url, lambda control: control.pause(name, note)))
+    typer.echo(f"{name} is paused")
+
+
+def resume(name: Name, url: Url = URL) -> None:
+    """Let a paused worker go on."""
+    run(_with_control(url, lambda control: control.resume(name)))
+    typer.echo(f"{name} goes on")
+
+
+async def _with_control(url: str, work: Callable[[Control], Awaitable[T]]) -> T:
+    async with Database(url) as database:
+        return await work(Control(database))
+
+
+def log(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    limit: Annotated[int, typer.Option(help="How many of the latest tasks to begin with.", min=0)] = 100,
+    url: Url = URL,
+    json: AsJson = False,
+) -> None:
+    """Print what has become of a worker's tasks, change by change."""
+
+    async def work() -> None:
+        async with Database(url) as database, Client(url) as client:
+            since = (await database.info())["update_seq"]
+            told: dict[str, int] = {}
+            entries = []
+            for task in await _latest(client, name, limit):
+                told[task["_id"]] = len(task.get("history", ()))
+                entries += [(entry["at"], task["_id"], entry) for entry in task.get("history", ())]
+            for _, identity, entry in sorted(entries, key=lambda one: one[:2]):
+                _print_entry(identity, entry, json)
+            if not follow:
+                return
+            async for task in client.changes(worker=name, since=since):
+                history = task.get("history", [])
+                for entry in history[told.get(task["_id"], 0) :]:
+                    _print_entry(task["_id"], entry, json)
+                told[task["_id"]] = len(history)
+
+    run(work())
+
+
+async def _latest(client: Client, name: str, limit: int) -> list[Document]:
+    latest: list[Document] = []
+    async for task in client.each(worker=name):
+        latest = [*latest[-limit:], task] if limit else []
+    return latest[-limit:] if limit else []
+
+
+def _print_entry(identity: str, entry: Document, json: bool) -> None:
+    if json:
+        as_json({"id": identity, **entry})
+        return
+    parts = [entry["at"], identity, entry["status"]]
+    if "attempt" in entry:
+        parts.append(f"attempt {entry['attempt']}")
+    if "lateness_ms" in entry:
+        parts.append(f"{entry['lateness_ms']:g} ms late")
+    if "duration_ms" in entry:
+        parts.append(f"took {entry['duration_ms']:g} ms")
+    if "error" in entry:
+        parts.append(f"{entry['error']['type']}: {entry['error']['message']}")
+    if "note" in entry:
+        parts.append(f"({entry['note']})")
+    sys.stdout.write("  ".join(parts) + "\n")
+    sys.stdout.flush()
+
+
+def clean(
+    name: Name,
+    status: Annotated[str, typer.Option(help="Which ended tasks to remove, separated by commas.")] = "done,canceled",
+    older: Annotated[str | None, typer.Option(help="Only those whose date is longer ago, such as P30D.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: Url = URL,
+) -> None:
+    """Remove a worker's ended tasks with their history, and what is left of its stopped processes."""
+    statuses = status.split(",")
+    for one in statuses:
+        if one not in ENDED:
+            raise typer.BadParameter(f"{one!r} is not one of {', '.join(sorted(ENDED))}", param_hint="--status")
+    before = LATEST if older is None else now(SystemClock()) - checked("--older", parse_elapsed, older)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise AfterError("this removes tasks for good; say --yes where nobody can be asked")
+        typer.confirm(f"Remove the tasks of {name} that are {status}, with their history?", abort=True)
+
+    async def work(control: Control) -> tuple[int, int]:
+        tasks = 0
+        async for page in control.ended(name, statuses, before):
+            tasks += await control.remove(page)
+        return tasks, await control.forget_dead(name)
+
+    tasks, processes = run(_with_control(url, work))
+    typer.echo(f"removed {tasks} tasks and {processes} processes of {name}")

@@ -20,7 +20,7 @@ from after.clock import Clock, SystemClock, now
 from after.database import Database
 from after.database.database import DEFAULT_URL, ViewRow, Written
 from after.dates import format_instant, parse_elapsed, parse_instant
-from after.errors import Conflict, InvalidTask, NotFound, Refusal
+from after.errors import Conflict, InvalidTask, NotFound, Refusal, TooLarge
 from after.idempotence import difference
 from after.status import ENDED, Status
 from after.task import Document, check_id, checked, is_task
@@ -90,7 +90,7 @@ class Client:
         tasks = [task for task in made if not isinstance(task, Refusal)]
         answers: list[Written | Refusal] = []
         for start in range(0, len(tasks), BULK):
-            answers += await self._database.write(tasks[start : start + BULK])
+            answers += await self._write(tasks[start : start + BULK])
         answered = iter(zip(tasks, answers, strict=True))
         return [
             task if isinstance(task, Refusal) else await self._stored(document, *next(answered))
@@ -99,7 +99,10 @@ class Client:
 
     async def get(self, id: str) -> Document:  # noqa: A002 — the field's name
         """Give a task; raise `NotFound` where there is none."""
-        document = await self._database.get(id)
+        try:
+            document = await self._database.get(id)
+        except NotFound as error:
+            raise NotFound(f"there is no task {id!r}: {error.reason}") from None
         if not is_task(document):
             raise NotFound(f"{id!r} is not a task")
         return document
@@ -198,6 +201,16 @@ class Client:
         except Refusal as error:
             return error
 
+    async def _write(self, tasks: Sequence[Document]) -> Sequence[Written | Refusal]:
+        """Write tasks in as few requests as the engine takes."""
+        try:
+            return await self._database.write(tasks)
+        except TooLarge as error:
+            if len(tasks) == 1:
+                return [error]
+            half = len(tasks) // 2
+            return [*await self._write(tasks[:half]), *await self._write(tasks[half:])]
+
     async def _stored(self, given: Mapping[str, Any], task: Document, answer: Written | Refusal) -> Document | Refusal:
         if isinstance(answer, Written):
             return {**task, "_rev": answer.rev}
@@ -221,15 +234,12 @@ class Client:
         raise Conflict(f"the task {id!r} changes too fast")
 
     async def _range(self, view: str, prefix: Sequence[str], low: object, high: object) -> AsyncIterator[ViewRow]:
-        start: dict[str, object] = {"startkey": [*prefix, low]}
-        end = {"endkey": [*prefix, high], "inclusive_end": isinstance(high, dict)}
-        while True:
-            rows = await self._database.view(view, **start, **end, limit=200, include_docs=True, reduce=False)
-            for row in rows:
+        async for page in self._database.pages(
+            view, startkey=[*prefix, low], endkey=[*prefix, high], inclusive_end=isinstance(high, dict),
+            size=200, include_docs=True, reduce=False,
+        ):  # fmt: skip
+            for row in page:
                 yield row
-            if len(rows) < 200:
-                return
-            start = {"startkey": rows[-1].key, "startkey_docid": rows[-1].id, "skip": 1}
 
     def _date(self, date: Any) -> str:
         if isinstance(date, str) and date.startswith("P"):

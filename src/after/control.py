@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator, Iterable
 
 from after.clock import Clock, SystemClock, now
 from after.database import Database
-from after.dates import format_instant
+from after.dates import MINUTE, format_instant, parse_instant
 from after.errors import Conflict, NotFound, Refusal
-from after.roster import PREFIX, is_alive, roster
+from after.roster import PREFIX, roster
+from after.status import ENDED, Status
 from after.task import Document
 
 TRIES = 10
 PAGE = 500
+FORGOTTEN = 5 * MINUTE
+"""After so long without a heartbeat a process is gone, whatever its document says, and however our clock is set."""
 CONTROL_END = "\U0010ffff"
 
 
@@ -48,34 +51,54 @@ class Control:
 
     async def stop(self, name: str) -> None:
         """Ask all processes of a worker that run now to stop."""
-        await self._write(name, {"stop": format_instant(now(self._clock))})
+        instances = await self._instances(name)
+        # Those that have started before this instant stop, also where their clock is ahead of ours.
+        started = [one["started"] for one in instances if one.get("state") != "stopped" and "started" in one]
+        await self._write(name, {"stop": max([format_instant(now(self._clock)), *started])})
 
     async def forget_dead(self, name: str) -> int:
         """Remove the documents of processes that have stopped or are lost; give how many."""
-        rows = await self._database.view("workers", startkey=[name], endkey=[name, {}], include_docs=True)
-        dead = [row.doc for row in rows if row.doc is not None and not is_alive(row.doc, now(self._clock))]
-        return await self.remove(dead)
+        before = now(self._clock) - FORGOTTEN
+        return await self.remove([one for one in await self._instances(name) if _is_dead(one, before)])
+
+    async def latest(self, name: str, limit: int) -> list[Document]:
+        """Give those of a worker's tasks whose history is the newest, by that; near their date, if they have not ended.
+
+        Otherwise all that is put for next year would be newer than what happened today.
+        """
+        found: dict[str, Document] = {}
+        instant = now(self._clock)
+        for status in Status:
+            ranges: list[dict[str, object]] = [
+                {"startkey": [name, status, {} if status in ENDED else instant], "endkey": [name, status],
+                 "descending": True},
+            ]  # fmt: skip
+            if status not in ENDED:
+                ranges.append({"startkey": [name, status, instant], "endkey": [name, status, {}]})
+            for one in ranges:
+                rows = await self._database.view("by_worker", **one, limit=limit, include_docs=True, reduce=False)
+                found |= {row.id: row.doc for row in rows if row.doc is not None}
+        tasks = sorted(found.values(), key=lambda task: (_last(task), task["_id"]))
+        return tasks[-limit:] if limit else []
 
     async def ended(self, name: str, statuses: Iterable[str], before: int) -> AsyncIterator[list[Document]]:
         """Give the tasks of a worker in these statuses whose date is before an instant, page by page."""
         for status in statuses:
-            start: dict[str, object] = {"startkey": [name, status]}
-            while True:
-                rows = await self._database.view(
-                    "by_worker", **start, endkey=[name, status, before], inclusive_end=False,
-                    limit=PAGE, include_docs=True, reduce=False,
-                )  # fmt: skip
-                if rows:
-                    yield [row.doc for row in rows if row.doc is not None]
-                if len(rows) < PAGE:
-                    break
-                start = {"startkey": rows[-1].key, "startkey_docid": rows[-1].id, "skip": 1}
+            async for page in self._database.pages(
+                "by_worker", startkey=[name, status], endkey=[name, status, before], inclusive_end=False,
+                size=PAGE, include_docs=True, reduce=False,
+            ):  # fmt: skip
+                yield [row.doc for row in page if row.doc is not None]
 
     async def remove(self, documents: Iterable[Document]) -> int:
         """Delete documents in one write; give how many were. Those that changed meanwhile stay."""
         gone = [{"_id": document["_id"], "_rev": document["_rev"], "_deleted": True} for document in documents]
         answers = await self._database.write(gone) if gone else []
         return sum(not isinstance(answer, Refusal) for answer in answers)
+
+    async def _instances(self, name: str) -> list[Document]:
+        rows = await self._database.view("workers", startkey=[name], endkey=[name, {}], include_docs=True)
+        return [row.doc for row in rows if row.doc is not None]
 
     async def _write(self, name: str, changes: Document) -> None:
         identity = PREFIX + name
@@ -91,3 +114,17 @@ class Control:
                 continue
             return
         raise Conflict(f"the document {identity} changes too fast")
+
+
+def _last(task: Document) -> str:
+    history = task.get("history")
+    return str(history[-1]["at"]) if history else ""
+
+
+def _is_dead(instance: Document, before: int) -> bool:
+    if instance.get("state") in ("stopped", "lost"):
+        return True
+    try:
+        return parse_instant(instance["heartbeat"]) < before
+    except (KeyError, ValueError):
+        return True

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from after.clock import SystemClock, now
 from after.control import Control
 from after.database import Database
-from after.errors import AfterError, Refusal
-from after.status import Status
+from after.errors import AfterError, NotFound, Refusal
+from after.status import ENDED, REQUESTS, Status
 from after.task import Document
 
 OVERDUE = 10_000
 """Milliseconds after its date from which a waiting task counts as overdue."""
 MAX_SKEW = 1.5
 """Seconds of difference between two clocks, one of which is told to the second."""
+LITTLE_DISK = 1024**3
+NO_DISK = 100 * 1024**2
+"""Free bytes below which a disk is worth a word, and below which writes will soon fail."""
+LOOKED_AT = 1_000
+"""How many tasks of a worker are looked at for each question; more would answer it no better."""
+LIVING = ("running", "paused", "draining")
 
 
 class Finding(NamedTuple):
@@ -30,12 +37,10 @@ async def examine(url: str) -> list[Finding]:
     """Look at the engine, the workers and their tasks; give what was found, one line a thing."""
     try:
         async with Database(url) as database:
-            info = await database.info()
-            found = [Finding("ok", "engine", f"{database.url} answers, {info.get('doc_count')} documents")]
-            found.append(_clock(database))
+            found = [await _engine(database), _clock(database), *await _disk(database)]
             workers = await Control(database).workers()
             if not workers:
-                found.append(Finding("warn", "workers", "none, and no tasks", "after start NAME --jobs …"))
+                found.append(Finding("ok", "workers", "none, and no tasks", "after start NAME --jobs MODULE"))
             for worker in workers:
                 found += await _worker(database, worker)
             return found
@@ -45,6 +50,14 @@ async def examine(url: str) -> list[Finding]:
         return [Finding("fail", "engine", str(error), "after serve, or set AFTER_URL")]
 
 
+async def _engine(database: Database) -> Finding:
+    info, engine = await database.info(), await database.engine()
+    vendor = engine.get("vendor") or {}
+    name, version = ("After", vendor.get("version")) if vendor.get("name") == "After" else ("CouchDB", None)
+    told = f"{name} {version or engine.get('version')} answers at {database.url}"
+    return Finding("ok", "engine", f"{told}, {info.get('doc_count')} documents")
+
+
 def _clock(database: Database) -> Finding:
     skew = database.skew or 0.0
     if abs(skew) <= MAX_SKEW:
@@ -52,47 +65,88 @@ def _clock(database: Database) -> Finding:
     return Finding("warn", "clock", f"differs from the engine's by {skew:.1f} s", "set both by NTP")
 
 
+async def _disk(database: Database) -> list[Finding]:
+    """Say how much room the engine has, where it tells: After's does, CouchDB does not."""
+    try:
+        free = (await database.engine("_up")).get("disk_free")
+    except NotFound:
+        return []
+    if not isinstance(free, int):
+        return []
+    level = "fail" if free < NO_DISK else "warn" if free < LITTLE_DISK else "ok"
+    advice = "" if level == "ok" else "after clean NAME, or a larger disk"
+    return [Finding(level, "disk", f"{free / 1024**3:.1f} GiB free for the database", advice)]
+
+
 async def _worker(database: Database, worker: Document) -> list[Finding]:
-    name, state = worker["name"], worker["state"]
-    overdue = await _overdue(database, name)
-    told = f"{overdue} overdue" if overdue else "nothing overdue"
-    found = []
-    if state in ("running", "draining"):
-        level = "warn" if overdue else "ok"
-        found.append(
-            Finding(
-                level, f"worker {name}", f"{state}, {told}", "more --concurrency, or more processes" * bool(overdue)
-            )
-        )
-    elif state == "paused":
-        found.append(
-            Finding("warn", f"worker {name}", f"paused: {worker['note'] or 'no note'}; {told}", f"after resume {name}")
-        )
-    elif overdue or _pending(worker):
-        found.append(Finding("fail", f"worker {name}", f"{state}, {told}", f"after start {name} --jobs …"))
-    else:
-        found.append(Finding("ok", f"worker {name}", f"{state}, nothing to do"))
-    lost = [one["instance"] for one in worker["instances"] if one["state"] == "lost"]
-    if lost and state not in ("running", "paused", "draining"):
-        rows = await database.view("held", startkey=[name], endkey=[name, {}], limit=1)
-        if rows:
-            found.append(
-                Finding("fail", f"worker {name}", f"tasks are held by {lost[0]}, which is gone", f"after start {name}")
-            )
-    failed = worker["tasks"].get(Status.ERR, 0)
-    if failed:
-        found.append(
-            Finding("warn", f"worker {name}", f"{failed} tasks failed", f"after tasks --worker {name} --status err")
-        )
+    found = [_state(worker, await _overdue(database, worker["name"]))]
+    found += await _held_by_nobody(database, worker)
+    if worker["state"] in LIVING:
+        found += await _unknown_jobs(database, worker)
+    if failed := worker["tasks"].get(Status.ERR, 0):
+        advice = f"after tasks --worker {worker['name']} --status err"
+        found.append(_finding("warn", worker, f"{failed} tasks failed", advice))
     return found
 
 
-def _pending(worker: Document) -> int:
-    pending = (Status.WAITING, Status.SCHEDULE, Status.RESCHEDULE, Status.SCHEDULED, Status.RUNNING, Status.CANCEL)
-    return sum(worker["tasks"].get(status, 0) for status in pending)
+def _finding(level: str, worker: Document, found: str, advice: str = "") -> Finding:
+    return Finding(level, f"worker {worker['name']}", found, advice)
+
+
+def _state(worker: Document, overdue: int) -> Finding:
+    name, state = worker["name"], worker["state"]
+    told = f"{overdue if overdue < LOOKED_AT else f'{overdue} or more'} tasks overdue" if overdue else "nothing overdue"
+    if state == "paused":
+        return _finding("warn", worker, f"paused: {worker['note'] or 'no note'}; {told}", f"after resume {name}")
+    if state in LIVING:
+        advice = f"more --concurrency, or one more `after start {name}`" if overdue else ""
+        return _finding("warn" if overdue else "ok", worker, f"{state}, {told}", advice)
+    pending = sum(count for status, count in worker["tasks"].items() if status not in ENDED)
+    if not pending:
+        return _finding("ok", worker, f"{state}, nothing to do")
+    level = "fail" if overdue else "warn"
+    return _finding(level, worker, f"{state}, {pending} tasks pending, {told}", f"after start {name} --jobs MODULE")
 
 
 async def _overdue(database: Database, name: str) -> int:
     end = [name, now(SystemClock()) - OVERDUE]
-    rows = await database.view("due", startkey=[name], endkey=end, limit=1001)
-    return len(rows)
+    return len(await database.view("due", startkey=[name], endkey=end, limit=LOOKED_AT))
+
+
+async def _held_by_nobody(database: Database, worker: Document) -> list[Finding]:
+    """Find tasks in the hands of processes that are gone, where no other lives to take them back."""
+    name = worker["name"]
+    if worker["state"] in LIVING:
+        return []
+    held = len(await database.view("held", startkey=[name], endkey=[name, {}], limit=LOOKED_AT))
+    if not held:
+        return []
+    found = f"{held} tasks are held by processes that are gone"
+    return [_finding("fail", worker, found, f"after start {name} takes them back")]
+
+
+async def _unknown_jobs(database: Database, worker: Document) -> list[Finding]:
+    """Find pending tasks whose job no living process has, and processes with different jobs."""
+    name, found = worker["name"], []
+    sets = {tuple(one["jobs"] or ()) for one in worker["instances"] if one["state"] in LIVING}
+    if len(sets) > 1:
+        found.append(_finding("warn", worker, "its processes have different jobs", "start all with the same --jobs"))
+    missing: set[str] = set()
+    for status in sorted(REQUESTS):
+        rows = await database.view(
+            "by_worker", startkey=[name, status], endkey=[name, status, {}], limit=LOOKED_AT,
+            include_docs=True, reduce=False,
+        )  # fmt: skip
+        missing.update(job for row in rows if row.doc for job in _job(row.doc) if job not in worker["jobs"])
+    if missing:
+        told = ", ".join(sorted(missing)[:5])
+        advice = "start it with --jobs that have them, before they are due"
+        found.append(_finding("fail", worker, f"pending tasks name jobs that it does not have: {told}", advice))
+    return found
+
+
+def _job(task: Document) -> Iterator[str]:
+    job = task.get("job")
+    name = job.get("name") if isinstance(job, dict) else job
+    if isinstance(name, str):
+        yield name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
 from after.cli import engine, looking, operating, putting, workers
@@ -35,16 +34,13 @@ def main() -> None:
     """Run a command; give its exit code to the shell."""
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        if told := error.format_message():
+            context = getattr(error, "ctx", None)
+            complain(f"{told} ({context.command_path if context else 'after'} --help says more)")
         code = 2
-    except click.Abort:
+    except typer.Abort:  # Ctrl-C, or the end of the input, where something was asked
         code = 130
-    except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone; nobody misses the rest
-        code = 0
     except AfterError as error:
         complain(str(error))
         code = next(code for kind, code in CODES if isinstance(error, kind))

@@ -39,6 +39,8 @@ def serve_command(
     _log("info")
     if not data.absolute().parent.is_dir():
         raise AfterError(f"--data {data}: there is no folder {data.absolute().parent}")
+    if data.is_dir():
+        raise AfterError(f"--data {data}: is a folder; name a file in it")
     shown = f"[{host}]" if ":" in host else host
     serve(host, port, data, lambda: typer.echo(f"After serves http://{shown}:{port}/ from {data}"))
 

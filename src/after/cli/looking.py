@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import msgspec
 import typer
+from rich.text import Text
 
-from after.cli.output import URL, AsJson, Url, as_json, coloured, console, run, table
+from after.cli.output import URL, AsJson, Url, as_json, coloured, console, line, run, table
 from after.client import Client
+from after.errors import Unreachable
 from after.status import STATUSES
 from after.task import Document, call
 
@@ -52,12 +55,14 @@ def tasks(
     if not json:
         table(("id", "worker", "job", "date", "status"), map(_row, found))
         if more:
-            typer.echo(f"and more; --limit {limit} shows no others", err=True)
+            typer.echo("there are more; --limit 0 shows all", err=True)
 
 
 def watch(worker: Worker = None, status: Status = None, url: Url = URL, json: AsJson = False) -> None:
     """Print every task that changes, from now on, until Ctrl-C."""
     _check(status)
+
+    shown = console()
 
     async def work() -> None:
         async with Client(url) as client:
@@ -65,8 +70,10 @@ def watch(worker: Worker = None, status: Status = None, url: Url = URL, json: As
                 if json:
                     as_json(task)
                 else:
-                    told = coloured(task.get("status", "waiting"))
-                    console().print(task.get("date"), task["_id"], task["worker"], _job(task), told, sep="  ")
+                    told = [Text(line(word)) for word in (task.get("date"), task["_id"], task["worker"], _job(task))]
+                    shown.print(*told, coloured(task.get("status", "waiting")), sep="  ", soft_wrap=True)
+                sys.stdout.flush()
+            raise Unreachable(f"{url}: the engine has ended the feed")
 
     run(work())
 
@@ -106,7 +113,9 @@ def _show(task: Document) -> None:
         table(("at", "log"), [(line["at"], line["text"]) for line in task["log"]])
     if error := task.get("error"):
         console().print()
-        console().print(error.get("traceback") or f"{error['type']}: {error['message']}", markup=False)
+        told = error.get("traceback") or f"{error['type']}: {error['message']}"
+        for text in told.splitlines():
+            console().print(Text(line(text)), soft_wrap=True)
 
 
 def _cell(name: str, entry: Document) -> object:
@@ -123,7 +132,10 @@ def _row(task: Document) -> tuple[object, ...]:
 
 
 def _job(task: Document) -> str:
-    wanted = call(task)
+    try:
+        wanted = call(task)
+    except msgspec.ValidationError:  # a document that went round the engine's checks, in a replication
+        return msgspec.json.encode(task["job"]).decode()
     given = [msgspec.json.encode(argument).decode() for argument in wanted.arguments]
     given += [f"{name}={msgspec.json.encode(value).decode()}" for name, value in wanted.keywords.items()]
     return f"{wanted.name}({', '.join(given)})"

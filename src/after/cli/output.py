@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Annotated, Any, TypeVar
@@ -13,12 +14,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from after.database.database import DEFAULT_URL
-from after.errors import AfterError
+from after.database.database import DEFAULT_URL, Database
+from after.dates import parse_elapsed
 
 T = TypeVar("T")
 
-Url = Annotated[str, typer.Option("--url", envvar="AFTER_URL", help="The database's URL.", show_envvar=True)]
+
+def _checked_url(url: str) -> str:
+    try:
+        Database(url)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return url
+
+
+Url = Annotated[
+    str,
+    typer.Option("--url", envvar="AFTER_URL", help="The database's URL.", show_envvar=True, callback=_checked_url),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 URL = DEFAULT_URL
 
@@ -38,14 +51,14 @@ def console() -> Console:
 
 def coloured(word: object) -> Text:
     """Give a status or state in its colour."""
-    return Text(str(word), style=COLOURS.get(str(word), "default"))
+    return Text(line(word), style=COLOURS.get(str(word), "default"))
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; nothing but its titles where it has no rows."""
     made = Table(*titles, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        made.add_row(*[cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row])
+        made.add_row(*[cell if isinstance(cell, Text) else Text("" if cell is None else line(cell)) for cell in row])
     console().print(made)
 
 
@@ -55,8 +68,24 @@ def as_json(value: object) -> None:
 
 
 def complain(reason: str) -> None:
-    """Say on stderr what is wrong."""
-    sys.stderr.write(f"after: {reason}\n")
+    """Say on stderr what is wrong, on one line."""
+    sys.stderr.write(f"after: {line(reason)}\n")
+
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def line(text: object) -> str:
+    """Put a text on one line, without what would act on a terminal: it may come from anybody who can put a task."""
+    return _CONTROLS.sub(" ", str(text))
+
+
+def milliseconds(text: str, option: str) -> int:
+    """Read an option that is an ISO 8601 duration."""
+    try:
+        return parse_elapsed(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def parsed(text: str) -> Any:
@@ -68,10 +97,5 @@ def parsed(text: str) -> Any:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work; a URL or an option that cannot be is wrong use."""
-    try:
-        return asyncio.run(work)
-    except ValueError as error:
-        if isinstance(error, AfterError):
-            raise
-        raise typer.BadParameter(str(error)) from None
+    """Run a command's work."""
+    return asyncio.run(work)

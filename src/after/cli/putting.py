@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +14,12 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from after.cli.output import URL, AsJson, Url, as_json, complain, parsed, run
 from after.client import Client
-from after.errors import Refusal
+from after.errors import Refusal, Unreachable
 from after.task import Document
 
 BATCH = 1_000
+Element = tuple[int, bytes]
+"""A task of a file, unread, and where it stands."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -76,51 +78,54 @@ def _keyword(text: str) -> tuple[str, Any]:
     return name, parsed(value)
 
 
-def _elements(file: Path) -> list[bytes]:
-    """Give the tasks of a file, unread."""
+def _elements(file: Path) -> list[Element]:
+    """Give the tasks of a file, unread, each with the number of its line, or of its place in the array, from 1."""
     try:
         content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="--file") from None
-    if content.lstrip()[:1] == b"[":
-        try:
-            return [bytes(element) for element in msgspec.json.decode(content, type=list[msgspec.Raw])]
-        except msgspec.DecodeError as error:
-            raise typer.BadParameter(f"{file}: {error}", param_hint="--file") from None
-    return [line for line in content.split(b"\n") if line.strip()]
+    content = content.removeprefix(BOM_UTF8)
+    if content.lstrip()[:1] != b"[":
+        return [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
+    try:
+        return list(enumerate(map(bytes, msgspec.json.decode(content, type=list[msgspec.Raw])), 1))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise typer.BadParameter(f"{file}: {error}", param_hint="--file") from None
 
 
-async def _add_all(url: str, elements: list[bytes], json: bool) -> int:
+async def _add_all(url: str, elements: list[Element], json: bool) -> int:
     refused = 0
     async with Client(url) as client:
         with _progress(len(elements)) as progress:
             bar = progress.add_task("tasks", total=len(elements))
-            for start, batch in _batches(elements):
-                tasks = [_document(element) for element in batch]
-                answers = iter(await client.schedule_many(task for task in tasks if isinstance(task, dict)))
-                for place, task in enumerate(tasks, start + 1):
-                    outcome = next(answers) if isinstance(task, dict) else task
-                    refused += _tell(place, outcome, json)
+            for start in range(0, len(elements), BATCH):
+                batch = elements[start : start + BATCH]
+                try:
+                    refused += await _add_batch(client, batch, json)
+                except Unreachable as error:
+                    raise Unreachable(f"{error}; from {batch[0][0]} on it is not known what is put") from None
                 progress.advance(bar, len(batch))
     typer.echo(f"{len(elements) - refused} tasks put, {refused} refused", err=True)
     return 1 if refused else 0
 
 
-def _batches(elements: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    for start in range(0, len(elements), BATCH):
-        yield start, elements[start : start + BATCH]
+async def _add_batch(client: Client, batch: list[Element], json: bool) -> int:
+    """Put tasks in one request, say which are refused, and give how many."""
+    tasks = [(number, _document(element)) for number, element in batch]
+    answers = iter(await client.schedule_many(task for _, task in tasks if isinstance(task, dict)))
+    return sum(_tell(number, next(answers) if isinstance(task, dict) else task, json) for number, task in tasks)
 
 
 def _document(element: bytes) -> Document | str:
     try:
         value = msgspec.json.decode(element)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return f"is not JSON: {error}"
     return value if isinstance(value, dict) else "is not a JSON object"
 
 
 def _tell(place: int, outcome: Document | Refusal | str, json: bool) -> bool:
-    """Say what became of the element at this place, counted from 1; give whether it was refused."""
+    """Say what became of the task at this place; give whether it was refused."""
     if isinstance(outcome, dict):
         if json:
             as_json(outcome)

@@ -9,15 +9,15 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from after.cli.output import URL, AsJson, Url, as_json, coloured, run, table
+from after.cli.output import URL, AsJson, Url, as_json, coloured, line, milliseconds, run, table
 from after.client import Client
 from after.clock import SystemClock, now
 from after.control import Control
 from after.database import Database
-from after.dates import LATEST, parse_elapsed
-from after.errors import AfterError
+from after.dates import LATEST, format_instant
+from after.errors import AfterError, Unreachable
 from after.status import ENDED
-from after.task import Document, checked
+from after.task import Document
 
 T = TypeVar("T")
 Name = Annotated[str, typer.Argument(help="The worker's name.")]
@@ -80,11 +80,18 @@ def stop(
 async def _until_stopped(database: Database, control: Control, name: str, since: object, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
+            if await _has_stopped(control, name):
+                return
             async for _ in database.changes(since=since, selector={"type": "worker", "name": name}, heartbeat=1.0):
-                if (await control.worker(name))["state"] not in ("running", "paused", "draining"):
+                if await _has_stopped(control, name):
                     return
     except TimeoutError:
         raise AfterError(f"{name} has not stopped in {seconds:g} s; its jobs may still run") from None
+    raise Unreachable(f"{database.url}: the engine was stopped before {name} was")
+
+
+async def _has_stopped(control: Control, name: str) -> bool:
+    return (await control.worker(name))["state"] not in ("running", "paused", "draining")
 
 
 def pause(
@@ -119,30 +126,33 @@ def log(
 
     async def work() -> None:
         async with Database(url) as database, Client(url) as client:
-            since = (await database.info())["update_seq"]
-            told: dict[str, int] = {}
-            entries = []
-            for task in await _latest(client, name, limit):
-                told[task["_id"]] = len(task.get("history", ()))
-                entries += [(entry["at"], task["_id"], entry) for entry in task.get("history", ())]
+            since, began = (await database.info())["update_seq"], format_instant(now(SystemClock()))
+            tasks = await Control(database).latest(name, limit)
+            entries = [(entry["at"], task["_id"], entry) for task in tasks for entry in _history(task)]
             for _, identity, entry in sorted(entries, key=lambda one: one[:2]):
                 _print_entry(identity, entry, json)
             if not follow:
                 return
+            told = {task["_id"]: _history(task)[-1:] for task in tasks}
             async for task in client.changes(worker=name, since=since):
-                history = task.get("history", [])
-                for entry in history[told.get(task["_id"], 0) :]:
+                for entry in _fresh(_history(task), told.get(task["_id"], []), began):
                     _print_entry(task["_id"], entry, json)
-                told[task["_id"]] = len(history)
+                told[task["_id"]] = _history(task)[-1:]
+            raise Unreachable(f"{url}: the engine has ended the feed")
 
     run(work())
 
 
-async def _latest(client: Client, name: str, limit: int) -> list[Document]:
-    latest: list[Document] = []
-    async for task in client.each(worker=name):
-        latest = [*latest[-limit:], task] if limit else []
-    return latest[-limit:] if limit else []
+def _history(task: Document) -> list[Document]:
+    return task.get("history") or []
+
+
+def _fresh(history: list[Document], told: list[Document], began: str) -> list[Document]:
+    """Give the entries behind the last that was told; of a task that was not, those since we began."""
+    for place in range(len(history), 0, -1):
+        if history[place - 1 : place] == told:
+            return history[place:]
+    return [entry for entry in history if entry["at"] >= began] or history[-1:]
 
 
 def _print_entry(identity: str, entry: Document, json: bool) -> None:
@@ -160,7 +170,7 @@ def _print_entry(identity: str, entry: Document, json: bool) -> None:
         parts.append(f"{entry['error']['type']}: {entry['error']['message']}")
     if "note" in entry:
         parts.append(f"({entry['note']})")
-    sys.stdout.write("  ".join(parts) + "\n")
+    sys.stdout.write(line("  ".join(parts)) + "\n")
     sys.stdout.flush()
 
 
@@ -176,11 +186,12 @@ def clean(
     for one in statuses:
         if one not in ENDED:
             raise typer.BadParameter(f"{one!r} is not one of {', '.join(sorted(ENDED))}", param_hint="--status")
-    before = LATEST if older is None else now(SystemClock()) - checked("--older", parse_elapsed, older)
+    before = LATEST if older is None else now(SystemClock()) - milliseconds(older, "--older")
     if not yes:
         if not sys.stdin.isatty():
             raise AfterError("this removes tasks for good; say --yes where nobody can be asked")
-        typer.confirm(f"Remove the tasks of {name} that are {status}, with their history?", abort=True)
+        if not typer.confirm(f"Remove the tasks of {name} that are {status}, with their history?"):
+            raise AfterError("nothing was removed")
 
     async def work(control: Control) -> tuple[int, int]:
         tasks = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.utils
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -13,7 +13,7 @@ from msgspec import Struct
 from yarl import URL
 
 from after.clock import Clock, SystemClock
-from after.database.feed import Change, changes
+from after.database.feed import Change, cause, changes
 from after.errors import Refusal, Unreachable, refusal
 from after.task import Document
 
@@ -32,9 +32,9 @@ class Written(Struct):
 
 
 class ViewRow(Struct):
-    """A row of a view; `doc` where documents were asked for."""
+    """A row of a view; `doc` where documents were asked for. A row that was reduced has no `id`."""
 
-    id: str
+    id: str = ""
     key: Any = None
     value: Any = None
     doc: Document | None = None
@@ -52,7 +52,10 @@ class _Rows(Struct):
     rows: list[ViewRow]
 
 
+T = TypeVar("T")
+
 _answers = msgspec.json.Decoder(list[_Answer])
+_documents = msgspec.json.Decoder(Document)
 _rows = msgspec.json.Decoder(_Rows)
 _encode = msgspec.json.Encoder().encode
 _CODES = {
@@ -100,15 +103,18 @@ class Database:
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object = None
     ) -> bytes:
         """Send one request to a path below the database and give the answer's body."""
+        url = URL(f"{self.url}/{path}" if path else str(self.url), encoded=True)
+        return await self._request(method, url, query, body)
+
+    async def _request(self, method: str, url: URL, query: Mapping[str, str] | None, body: object) -> bytes:
         data = None if body is None else _encode(body)
         headers = {} if data is None else {"Content-Type": "application/json"}
-        url = URL(f"{self.url}/{path}" if path else str(self.url), encoded=True).with_query(query)
         session = self._open()
         try:
-            async with session.request(method, url, data=data, headers=headers) as response:
+            async with session.request(method, url.with_query(query), data=data, headers=headers) as response:
                 content = await response.read()
         except CONNECTION_ERRORS as error:
-            raise Unreachable(f"{self.url}: {str(error) or type(error).__name__}") from error
+            raise Unreachable(f"no engine answers at {self.url}: {cause(error)}") from error
         self._look_at_date(response.headers.get("Date"))
         if response.status >= 400:
             raise _refusal(response.status, content)
@@ -116,16 +122,20 @@ class Database:
 
     async def info(self) -> Document:
         """Give the description of the database, `update_seq` among it."""
-        return _object(await self.request("GET", ""))
+        return _read(_documents, await self.request("GET", ""))
+
+    async def engine(self, path: str = "") -> Document:
+        """Give what the engine says of itself beside the database: `version` and `vendor`, or what `path` tells."""
+        return _read(_documents, await self._request("GET", self.url.parent / path, None, None))
 
     async def get(self, identity: str) -> Document:
         """Give a document; raise `NotFound` where there is none."""
-        return _object(await self.request("GET", _path(identity)))
+        return _read(_documents, await self.request("GET", _path(identity)))
 
     async def write(self, documents: Iterable[Mapping[str, Any] | msgspec.Raw]) -> list[Written | Refusal]:
         """Write documents in one request; give for each, in order, what became of it."""
         content = await self.request("POST", "_bulk_docs", body={"docs": documents})
-        return [_written(answer) for answer in _answers.decode(content)]
+        return [_written(answer) for answer in _read(_answers, content)]
 
     async def put(self, document: Mapping[str, Any]) -> str:
         """Write one document and give its new revision."""
@@ -138,6 +148,22 @@ class Database:
         """Give the rows of one of After's views. Parameters are CouchDB's, as Python values."""
         return await self._read(f"_design/after/_view/{name}", parameters)
 
+    async def pages(
+        self, name: str, *, startkey: object, size: int, **parameters: object
+    ) -> AsyncIterator[list[ViewRow]]:
+        """Give the rows of a view from a key on, page by page, each row once, however it changes meanwhile."""
+        start: dict[str, object] = {"startkey": startkey}
+        last = None
+        while True:
+            rows = await self.view(name, **start, **parameters, limit=size)
+            # Going on behind the last row by skipping one would leave out another where that row is gone by now.
+            if page := rows[1:] if rows and (rows[0].key, rows[0].id) == last else rows:
+                yield page
+            if len(rows) < size:
+                return
+            last = rows[-1].key, rows[-1].id
+            start = {"startkey": rows[-1].key, "startkey_docid": rows[-1].id}
+
     async def all(self, **parameters: object) -> list[ViewRow]:
         """Give the rows of `_all_docs`. Parameters are CouchDB's, as Python values."""
         return await self._read("_all_docs", parameters)
@@ -147,8 +173,7 @@ class Database:
         if not identities:
             return {}
         content = await self.request("POST", "_all_docs", query={"include_docs": "true"}, body={"keys": identities})
-        rows = msgspec.json.decode(content)["rows"]
-        return {row["id"]: row["doc"] for row in rows if row.get("doc")}
+        return {row.id: row.doc for row in _read(_rows, content).rows if row.doc is not None}
 
     def changes(
         self, *, since: object, selector: Mapping[str, Any], heartbeat: float = 5.0
@@ -165,7 +190,7 @@ class Database:
             name: str(value) if name.endswith("_docid") else _encode(value).decode()
             for name, value in parameters.items()
         }
-        return _rows.decode(await self.request("GET", path, query=query)).rows
+        return _read(_rows, await self.request("GET", path, query=query)).rows
 
     def _open(self) -> aiohttp.ClientSession:
         assert self._session is not None, "the database is not open"
@@ -185,9 +210,12 @@ def _path(identity: str) -> str:
     return quote(identity, safe="")
 
 
-def _object(content: bytes) -> Document:
-    value: Document = msgspec.json.decode(content)
-    return value
+def _read(decoder: msgspec.json.Decoder[T], content: bytes) -> T:
+    """Read an answer; raise `Unreachable` where it is not what an engine answers, as with a proxy before one."""
+    try:
+        return decoder.decode(content)
+    except msgspec.DecodeError as error:
+        raise Unreachable(f"what answered is no CouchDB and no After: {error}") from None
 
 
 def _written(answer: _Answer) -> Written | Refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -61,7 +62,14 @@ async def changes(
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield [_change(line) for line in lines if line.strip() and b'"last_seq"' not in line[:20]]
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Unreachable(f"{url}/_changes: {str(error) or type(error).__name__}") from error
+        raise Unreachable(f"{url}/_changes: {cause(error)}") from error
+
+
+def cause(error: Exception) -> str:
+    """Say in a few words why there is no answer; aiohttp's own words for a refused connection are many."""
+    if isinstance(error, aiohttp.ClientConnectorError) and (error.os_error.errno or 0) > 0:
+        return os.strerror(error.os_error.errno or 0)
+    return str(error) or type(error).__name__
 
 
 def _text(since: object) -> str:

@@ -1,123 +1,169 @@
-"""Lists of tasks, by date and id, page by page along an index."""
+"""Lists of tasks: which are wanted, and reading them along an index, in order of date and id, page by page."""
 
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from hashlib import blake2b
 from itertools import product
-from typing import NamedTuple
+from typing import Any
 
 import msgspec
 
-from after.dates import LATEST, parse_instant
+from after.dates import EARLIEST, LATEST, parse_instant
 from after.errors import BadRequest
 from after.server.http import number
-from after.server.rows import Row
+from after.server.rows import Row, encode
+from after.server.sql import ROW
 from after.server.store import Store
-from after.status import STATUSES
-from after.task import checked
+from after.status import STATUSES, Status
+from after.task import Document, checked, is_task
 
-DEFAULT_LIMIT, MAX_LIMIT = 100, 1_000
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1_000
 FILTERS = frozenset({"worker", "status", "tag"})
 PARAMETERS = FILTERS | {"from", "to", "limit", "cursor"}
 
+Position = tuple[int, str]
+"""Date and id of a task: what a list is ordered by."""
+Found = tuple[Any, ...]
+"""The columns of `rows.Row`, and the date."""
 
-class Filter(NamedTuple):
-    """Which tasks are wanted: `statuses` empty means all; `since` and before `until`, in ms since the epoch."""
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which tasks are wanted; no statuses means all of them."""
 
     worker: str | None = None
     statuses: tuple[str, ...] = ()
     tag: str | None = None
-    since: int = 0
-    until: int = LATEST + 1
 
     @classmethod
     def from_query(cls, given: dict[str, str]) -> Filter:
         """Read the parameters of a request; raise `BadRequest` for one that is wrong."""
-        statuses = tuple(sorted(set(given["status"].split(",")))) if given.get("status") else ()
+        for name in FILTERS & given.keys():
+            if not given[name]:
+                raise BadRequest(f"{name}: must not be empty")
+        statuses = sorted(set(given["status"].split(","))) if "status" in given else ()
         for status in statuses:
             if status not in STATUSES:
-                raise BadRequest(f"status: {status!r} is not one of {', '.join(sorted(STATUSES))}")
-        return cls(
-            given.get("worker"),
-            statuses,
-            given.get("tag"),
-            checked("from", parse_instant, given["from"]) if "from" in given else -(2**62),
-            checked("to", parse_instant, given["to"]) if "to" in given else LATEST + 1,
+                raise BadRequest(f"status: {status!r:.80} is not one of {', '.join(Status)}")
+        return cls(given.get("worker"), tuple(statuses), given.get("tag"))
+
+    def matches(self, document: Document) -> bool:
+        """Tell whether a document is a task that is wanted."""
+        return (
+            is_task(document)
+            and self.worker in (None, document.get("worker"))
+            and (not self.statuses or (document.get("status") or Status.WAITING) in self.statuses)
+            and (self.tag is None or self.tag in (document.get("tags") or ()))
         )
 
 
-class Page(NamedTuple):
-    """Some tasks, and where the next page begins, None at the end."""
+class Wanted(msgspec.Struct, frozen=True):
+    """A page of a list: from the instant `low` to before `high`, behind the position `last`."""
 
-    rows: list[Row]
-    cursor: str | None
+    filter: Filter
+    limit: int
+    low: int = EARLIEST
+    high: int = LATEST + 1
+    last: Position | None = None
 
-
-async def page(store: Store, wanted: Filter, limit: int, cursor: str | None) -> Page:
-    """Give the tasks that fit, after the place that `cursor` tells, at most `limit`."""
-    start = (wanted.since, "") if cursor is None else max((wanted.since, ""), _place(cursor))
-    found: list[tuple[object, ...]] = []
-    async for chunk in store.chunks(lambda last: _statement(wanted, start if last is None else last[:2])):
-        for row in chunk:
-            if wanted.tag is None or _has_tag(row, wanted.tag):
-                found.append(row)
-                if len(found) > limit:
-                    return Page([_row(one) for one in found[:limit]], _cursor(found[limit - 1]))
-    return Page([_row(one) for one in found], None)
+    @classmethod
+    def from_query(cls, given: dict[str, str], secret: str) -> Wanted:
+        """Read the parameters of a request; raise `BadRequest` for one that is wrong."""
+        return cls(
+            Filter.from_query(given),
+            limit(given),
+            checked("from", parse_instant, given["from"]) if "from" in given else EARLIEST,
+            checked("to", parse_instant, given["to"]) if "to" in given else LATEST + 1,
+            from_cursor(given["cursor"], secret, Position) if "cursor" in given else None,
+        )
 
 
 def limit(given: dict[str, str]) -> int:
-    """Give how many are asked for at once."""
+    """Give how many elements a page may have."""
     return number(given, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
 
 
-def _statement(wanted: Filter, after: Sequence[object]) -> tuple[str, list[object]]:
-    """Select from the index that has the wanted tasks by date; from several of its ranges, merged, where need be."""
-    if wanted.worker is None and not wanted.statuses:
-        ranges: list[tuple[str, list[object]]] = [("status IS NOT NULL", [])]
-    else:
-        statuses = wanted.statuses or sorted(STATUSES)
-        workers = [] if wanted.worker is None else [wanted.worker]
-        prefix = "worker = ? AND status = ?" if workers else "status = ?"
-        ranges = [(prefix, [*one]) for one in (product(workers, statuses) if workers else product(statuses))]
-    # Text that is never a request's: the values are bound.
-    select = "SELECT date, id, rev, seq, deleted, body FROM document WHERE {} AND (date, id) > (?, ?) AND date < ?"
-    text = " UNION ALL ".join(select.format(prefix) for prefix, _ in ranges)
-    values = [value for _, own in ranges for value in (*own, *after, wanted.until)]
-    return f"{text} ORDER BY date, id", values
+async def tasks(store: Store, wanted: Wanted) -> AsyncIterator[bytes]:
+    """Give the pieces of a page of a list as JSON: the tasks, and the cursor of the next page or null."""
+    yield b'{"tasks":['
+    between, left, cursor = b"\n", wanted.limit, None
+    async for chunk in _chunks(store, wanted):
+        page = chunk[:left]
+        if page:
+            yield between + b",\n".join([Row(*found[:5]).json() for found in page])
+            between, last = b",\n", page[-1]
+        left -= len(page)
+        if len(page) < len(chunk):
+            cursor = to_cursor((last[5], last[0]), store.uuid)
+            break
+    yield b'\n],"cursor":%s}\n' % encode(cursor)
 
 
-def _row(found: Sequence[object]) -> Row:
-    _, identity, rev, seq, deleted, body = found
-    assert isinstance(identity, str)
-    assert isinstance(rev, str)
-    assert isinstance(seq, int)
-    assert isinstance(body, bytes)
-    return Row(identity, rev, seq, bool(deleted), body)
+async def _chunks(store: Store, wanted: Wanted) -> AsyncIterator[list[Found]]:
+    """Give the rows that are wanted, and one more where there is one, a chunk at a time."""
+    tag = wanted.filter.tag
+    # One row more than asked for tells whether there is another page. How many rows have a tag is not known before.
+    rows = store.chunks(_statement(wanted), limit=wanted.limit + 1 if tag is None else None)
+    async for chunk in rows:
+        yield chunk if tag is None else _tagged(chunk, tag)
 
 
-def _has_tag(found: Sequence[object], tag: str) -> bool:
-    body = found[5]
-    assert isinstance(body, bytes)
-    return tag in (msgspec.json.decode(body, type=_Tagged).tags or ())
+def _statement(wanted: Wanted) -> Callable[[Found | None], tuple[str, Sequence[object]]]:
+    """Select along the index that fits; ranges that are each in order are merged by SQLite as it steps along them."""
+    index, equal, ranges = _ranges(wanted.filter)
+    part = (
+        f"SELECT {ROW}, date FROM document INDEXED BY {index} "  # noqa: S608
+        f"WHERE {equal} AND (date, id) > (?, ?) AND date < ?"
+    )
+    text = f"{' UNION ALL '.join([part] * len(ranges))} ORDER BY date, id"
+    first = (wanted.low, "") if wanted.last is None else max((wanted.low, ""), wanted.last)
+
+    def statement(last: Found | None) -> tuple[str, Sequence[object]]:
+        position = first if last is None else (last[5], last[0])
+        return text, [value for values in ranges for value in (*values, *position, wanted.high)]
+
+    return statement
+
+
+def _ranges(wanted: Filter) -> tuple[str, str, list[tuple[str, ...]]]:
+    """Give the index, what is equal in each of its ranges, and the values for each of them."""
+    statuses = wanted.statuses or tuple(Status)
+    if wanted.worker is not None:
+        return "document_worker", "worker = ? AND status = ?", list(product([wanted.worker], statuses))
+    if wanted.statuses:
+        return "document_status", "status = ?", [(status,) for status in statuses]
+    return "document_date", "status IS NOT NULL", [()]
 
 
 class _Tagged(msgspec.Struct):
-    tags: list[str] | None = None
+    tags: Any = None
 
 
-def _cursor(found: Sequence[object]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(found[:2])).decode().rstrip("=")
+_read_tags = msgspec.json.Decoder(_Tagged).decode
 
 
-def _place(cursor: str) -> tuple[int, str]:
+def _tagged(chunk: list[Found], tag: str) -> list[Found]:
+    # Bodies are written by one encoder, so that a body without the tag's JSON in it does not have the tag.
+    text = encode(tag)
+    return [found for found in chunk if text in found[4] and tag in (_read_tags(found[4]).tags or ())]
+
+
+def to_cursor(position: tuple[Any, ...], secret: str) -> str:
+    """Give the text by which a client asks for what comes after a position: opaque, and safe in a URL."""
+    raw = encode(position)
+    seal = blake2b(raw, digest_size=6, key=secret.encode()).digest()
+    return base64.urlsafe_b64encode(seal + raw).decode().rstrip("=")
+
+
+def from_cursor(text: str, secret: str, kind: Any) -> Any:
+    """Give the position, of the type `kind`, that `to_cursor` made a text of; raise `BadRequest` for any other text."""
     try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        date, identity = msgspec.json.decode(raw, type=tuple[int, str])
-    except (ValueError, binascii.Error, msgspec.DecodeError):
-        raise BadRequest("cursor: is not one that this server gave") from None
-    if abs(date) > 2**62:
-        raise BadRequest("cursor: is not one that this server gave")
-    return date, identity
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)[6:]
+        position = msgspec.json.decode(raw, type=kind)
+    except ValueError:
+        position = None
+    if position is None or to_cursor(position, secret) != text:
+        raise BadRequest("cursor: is not one that this server gave for this list")
+    return position

@@ -66,9 +66,9 @@ class Root:
         })  # fmt: skip
 
     async def up(self, request: Request) -> Response:
-        """Say that the server runs and that its database can be read."""
+        """Say that the server runs and that its database can be read, and how many bytes it has left to grow."""
         self._store.select("SELECT 1")
-        return JSON({"status": "ok", "seeds": {}})
+        return JSON({"status": "ok", "seeds": {}, "disk_free": self._store.free()})
 
     async def uuids(self, request: Request) -> Response:
         """Give ids that ascend with time."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
-import ipaddress
+import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -16,11 +17,13 @@ import uvloop
 
 from after.errors import AfterError
 from after.server.app import Engine
+from after.server.http import LOOPBACK
 
 SWITCH_SECONDS = 0.0005
 """How long the event loop may keep the interpreter to itself while the writing thread waits; Python's 5 ms are as much
 as ten commits."""
 SHUTDOWN_SECONDS = 3
+BACKLOG = 2048
 
 
 class _Server(uvicorn.Server):
@@ -39,6 +42,17 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._engine.feed.close()
         await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM; uvicorn would raise them once more, which ends us before the store is closed."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self.handle_exit) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
 
 
 def serve(host: str, port: int, data: Path, ready: Callable[[], None]) -> None:
@@ -72,11 +86,7 @@ def _run(server: uvicorn.Server, listening: socket.socket, engine: Engine) -> No
 
 def check_loopback(host: str) -> None:
     """Raise `AfterError` unless only this machine can reach `host`: a server without users trusts all who reach it."""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if host not in LOOPBACK:
         raise AfterError(
             f"--host {host}: this server has no users yet, so it listens on this machine only; use 127.0.0.1"
         )
@@ -89,6 +99,7 @@ def listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         reason = "is in use by another program" if error.errno == errno.EADDRINUSE else str(error.strerror)

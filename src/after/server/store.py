@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import shutil
 import sqlite3
 import tempfile
 import uuid
@@ -48,9 +49,12 @@ class Store:
             self._folder = tempfile.TemporaryDirectory(prefix="after-")
             path = Path(self._folder.name) / "after.db"
         self._lock = _lock(path)
-        self._writing = _open(path, durable=self._path is not None)
-        self.uuid = _prepare(self._writing, path)
-        self._reading = _open(path, durable=True)
+        try:
+            self._writing = _open(path, durable=self._path is not None)
+            self.uuid = _prepare(self._writing, path)
+            self._reading = _open(path, durable=True)
+        except sqlite3.Error as error:
+            raise AfterError(f"{path} cannot be used as a database: {error}") from None
         self._reading.execute("PRAGMA query_only = ON")
         (self.seq,) = self._reading.execute("SELECT coalesce(max(seq), 0) FROM document").fetchone()
         self._writer = Writer(self._writing, self.seq, self._publish)
@@ -152,9 +156,14 @@ class Store:
         (size,) = self._reading.execute("PRAGMA page_size").fetchone()
         return {"documents": documents, "deleted": deleted, "file": pages * size}
 
+    def free(self) -> int:
+        """Give the bytes that are free where the database is."""
+        return shutil.disk_usage(self._path.parent if self._path is not None else tempfile.gettempdir()).free
+
 
 def _open(path: Path, *, durable: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    _check_owner(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -163,14 +172,19 @@ def _open(path: Path, *, durable: bool) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> str:
-    """Make the tables in a new file, or see that the file is ours; give the database's uuid."""
+def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `AfterError` for a file of another program, before anything is written to it."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application == 0 and tables == 0:
-        connection.executescript(sql.creation(uuid.uuid4().hex))
-    elif application != sql.APPLICATION_ID:
+    if application != sql.APPLICATION_ID and (application != 0 or tables != 0):
         raise AfterError(f"{path} is a SQLite file of another program")
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> str:
+    """Make the tables in a new file; give the database's uuid."""
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables == 0:
+        connection.executescript(sql.creation(uuid.uuid4().hex))
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version != sql.SCHEMA_VERSION:
         raise AfterError(f"{path} has the schema {version}, this After reads {sql.SCHEMA_VERSION}")
@@ -179,7 +193,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> str:
 
 def _lock(path: Path) -> TextIO:
     """Keep a second server off the file; the lock goes with the process, however that ends."""
-    lock = path.with_name(f"{path.name}.lock").open("w")
+    try:
+        lock = path.with_name(f"{path.name}.lock").open("w")
+    except OSError as error:
+        raise AfterError(f"{path} cannot be locked: {error.strerror}") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,183 +1,197 @@
-"""The REST interface: tasks over HTTP."""
+"""The REST interface: tasks over HTTP. What a post means is decided in `after.server.posted`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from urllib.parse import unquote
+from collections.abc import Iterable
+from urllib.parse import quote, unquote
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from after.clock import Clock, now
-from after.errors import BadRequest, Conflict, Refusal
-from after.server import listing, posting
+from after.errors import BadRequest, Conflict, Refusal, TooLarge
+from after.server import listing
 from after.server.feed import PARAMETERS as FEED_PARAMETERS
 from after.server.feed import Feed, Options
-from after.server.http import JSON, body, decode_document, number, parameters, split
-from after.server.listing import Filter
-from after.server.posting import Post, Taken
-from after.server.protocol import matches_etag
-from after.server.rows import Edit, Row, encode
+from after.server.http import JSON, MAX_DOCUMENTS, body, decode_document, parameters, split
+from after.server.listing import Filter, Wanted
+from after.server.openapi import description
+from after.server.posted import ANY, BATCH, TRIES, Outcome, Post, Posting, named, read, task_row
+from after.server.protocol import matches_etag, streamed
+from after.server.rows import Edit, encode
 from after.server.store import Store
 from after.server.workers import Workers
 from after.status import Role
-from after.task import Document, is_task
 
-BATCH = 250
-"""Tasks read without letting the event loop go on."""
-NDJSON = ("application/x-ndjson", "application/jsonl", "application/ndjson")
+NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+FUNCTIONS = frozenset({"_all_tasks", "_bulk", "_changes", "workers"})
+"""What stands below `/tasks` in the place of an id and is none."""
 
 
 class Tasks:
-    """Answers everything below `/tasks`."""
+    """Answers at `/tasks` and all below it, and describes itself at `/openapi.json`."""
 
     def __init__(self, store: Store, feed: Feed, clock: Clock) -> None:
         self._store = store
         self._feed = feed
         self._clock = clock
+        self._posting = Posting(store, clock)
         self._workers = Workers(store, clock)
+        self._description = encode(description())
 
     def routes(self) -> list[BaseRoute]:
-        """Give the routes, those of fixed paths before those of ids."""
+        """Give the routes; each path has one, so that a method that it does not take is answered with those it does."""
         return [
-            Route("/tasks", self.post, methods=["POST"]),
-            Route("/tasks", self.list_all, methods=["GET"]),
+            Route("/tasks", self.tasks, methods=["GET", "POST"]),
+            Route("/tasks/", self.tasks, methods=["GET", "POST"]),
             Route("/tasks/_all_tasks", self.list_all, methods=["GET"]),
             Route("/tasks/_bulk", self.bulk, methods=["POST"]),
             Route("/tasks/_changes", self.changes, methods=["GET"]),
             *self._workers.routes(),
-            Route("/tasks/{id:path}/history", self.history, methods=["GET"]),
-            Route("/tasks/{id:path}", self.post, methods=["POST"]),
-            Route("/tasks/{id:path}", self.get, methods=["GET"]),
-            Route("/tasks/{id:path}", self.delete, methods=["DELETE"]),
+            TaskRoute("/tasks/{id}", self.task, methods=["GET", "POST", "DELETE"]),
+            TaskRoute("/tasks/{id}/history", self.history, methods=["GET"]),
+            Route("/openapi.json", self.describe, methods=["GET"]),
         ]
 
-    async def post(self, request: Request) -> Response:
-        """Put a task, or change one that is there."""
+    async def tasks(self, request: Request) -> Response:
+        """List tasks, or take one."""
+        return await (self._post(request) if request.method == "POST" else self.list_all(request))
+
+    async def task(self, request: Request) -> Response:
+        """Take, give or delete the task with an id."""
+        identity = _id(request)
+        if request.method == "POST":
+            return await self._post(request, identity)
+        if request.method == "DELETE":
+            return await self._delete(request, identity)
         parameters(request, ())
+        row = task_row(self._store, identity)
+        etag = f'"{row.rev}"'
+        if matches_etag(request, etag):
+            return Response(status_code=304, headers={"ETag": etag})
+        return JSON(row.json(), headers={"ETag": etag})
+
+    async def _post(self, request: Request, identity: str | None = None) -> Response:
+        if request.scope["query_string"]:  # looking costs more than reading the body
+            parameters(request, ())
         document = decode_document(await body(request))
-        identity = _id(request) if "id" in request.path_params else None
-        one = posting.read(document, identity, _if_match(request), now(self._clock))
-        (outcome,) = await posting.post(self._store, [one], now(self._clock))
+        post = read(document, now(self._clock), identity, named(request.headers.get("if-match")))
+        (outcome,) = await self._posting.put([post])
         if isinstance(outcome, Refusal):
             raise outcome
         row = outcome.row
-        answer = JSON(
-            b'{"ok":true,"id":%s,"rev":"%s","task":%s}\n' % (encode(row.id), row.rev.encode(), row.json()),
-            201 if outcome.created else 200,
-        )
-        answer.headers["ETag"] = _etag(row)
+        content = b'{"ok":true,"id":%s,"rev":"%s","task":%s}\n' % (encode(row.id), row.rev.encode(), row.json())
+        headers = {"ETag": f'"{row.rev}"'}
         if outcome.created:
-            answer.headers["Location"] = str(request.url.replace(path=f"/tasks/{row.id}", query=""))
-        return answer
+            headers["Location"] = f"/tasks/{quote(row.id, safe='')}"
+        return JSON(content, 201 if outcome.created else 200, headers)
 
-    async def bulk(self, request: Request) -> Response:
-        """Put or change many tasks; tell for each, in order, what became of it."""
+    async def _delete(self, request: Request, identity: str) -> Response:
         parameters(request, ())
-        raw = await body(request, ("application/json", *NDJSON))
-        kind = request.headers["content-type"].partition(";")[0].strip().lower()
-        elements = _lines(raw) if kind in NDJSON else split(raw)
-        posts: list[Post | Refusal] = []
-        for start in range(0, len(elements), BATCH):
-            posts += [self._read(element) for element in elements[start : start + BATCH]]
-            await asyncio.sleep(0)
-        outcomes = await posting.post(self._store, posts, now(self._clock))
-        rows = [_line(one, outcome) for one, outcome in zip(posts, outcomes, strict=True)]
-        return JSON(b"[%s]\n" % b",\n".join(rows), 201)
+        rev = named(request.headers.get("if-match"))
+        for _ in range(TRIES):
+            row = task_row(self._store, identity)
+            if rev not in (None, ANY, row.rev):
+                raise Conflict(f"_rev: {rev!r:.80} is not the current revision of {identity!r}")
+            (answer,) = await self._store.write([Edit(identity, row.rev, {}, b"{}", None, True, Role.CLIENT)])
+            if not isinstance(answer, Conflict):
+                break
+        if isinstance(answer, Refusal):
+            raise answer
+        return JSON({"ok": True, "id": identity, "rev": answer.rev})
 
     async def list_all(self, request: Request) -> Response:
         """Give tasks by date, page by page."""
         given = parameters(request, listing.PARAMETERS)
-        wanted = Filter.from_query(given)
-        rows, cursor = await listing.page(self._store, wanted, listing.limit(given), given.get("cursor"))
-        documents = b",\n".join(row.json() for row in rows)
-        return JSON(b'{"tasks":[%s],"cursor":%s}\n' % (documents, encode(cursor)))
-
-    async def get(self, request: Request) -> Response:
-        """Give a task."""
-        parameters(request, ())
-        row = posting.task_row(self._store, _id(request))
-        if matches_etag(request, _etag(row)):
-            return Response(status_code=304, headers={"ETag": _etag(row)})
-        return JSON(row.json() + b"\n", headers={"ETag": _etag(row)})
+        wanted = Wanted.from_query(given, self._store.uuid)
+        return await streamed(listing.tasks(self._store, wanted))
 
     async def history(self, request: Request) -> Response:
-        """Give the history of a task, the oldest entry first."""
+        """Give the history of a task, the oldest entry first, page by page."""
         given = parameters(request, ("limit", "cursor"))
-        size, start = listing.limit(given), number(given, "cursor", 0)
-        history = posting.task_row(self._store, _id(request)).document().get("history") or []
-        following = start + size
-        cursor = str(following) if following < len(history) else None
-        return JSON({"history": history[start:following], "cursor": cursor})
-
-    async def delete(self, request: Request) -> Response:
-        """Remove a task with its history."""
-        parameters(request, ())
-        named = _if_match(request)
-        for _ in range(posting.TRIES):
-            row = posting.task_row(self._store, _id(request))
-            if named not in (None, row.rev):
-                break
-            edit = Edit(row.id, row.rev, {}, b"{}", None, True, Role.CLIENT)
-            (answer,) = await self._store.write([edit])
-            if not isinstance(answer, Refusal):
-                return JSON({"ok": True, "id": answer.id, "rev": answer.rev})
-        raise Conflict("Document update conflict.")
+        secret, first = self._store.uuid, 0
+        if "cursor" in given:
+            (first,) = listing.from_cursor(given["cursor"], secret, tuple[int])
+        last = first + listing.limit(given)
+        entries = task_row(self._store, _id(request)).document().get("history") or []
+        cursor = listing.to_cursor((last,), secret) if last < len(entries) else None
+        return JSON({"history": entries[first:last], "cursor": cursor})
 
     async def changes(self, request: Request) -> Response:
-        """Give the changes of tasks, now or as they come."""
+        """Tell the changes of tasks, those that were and those to come."""
         given = parameters(request, FEED_PARAMETERS | listing.FILTERS)
         options = Options.from_query(given, request.headers.get("last-event-id"))
-        return await self._feed.respond(options, _matches(Filter.from_query(given)))
+        return await self._feed.respond(options, Filter.from_query(given).matches)
 
-    def _read(self, element: msgspec.Raw) -> Post | Refusal:
-        try:
-            return posting.read(decode_document(element), None, None, now(self._clock))
-        except Refusal as error:
-            return error
+    async def bulk(self, request: Request) -> Response:
+        """Take many tasks; tell for each, in order, what became of it. One that is wrong is refused alone."""
+        parameters(request, ())
+        raw = await body(request, ("application/json", *NDJSON))
+        is_lines = request.headers["content-type"].partition(";")[0].strip().lower() in NDJSON
+        read_ones: list[Post | Refused] = []
+        instant = now(self._clock)
+        for place, element in enumerate(_lines(raw) if is_lines else split(raw)):
+            if place % BATCH == BATCH - 1:
+                await asyncio.sleep(0)
+            read_ones.append(_read(element, instant))
+        outcomes = iter(await self._posting.put([one for one in read_ones if isinstance(one, Post)]))
+        told = [_line(one.id, next(outcomes) if isinstance(one, Post) else one.refusal) for one in read_ones]
+        return JSON(b"[%s]\n" % b",\n".join(told), 201)
 
-
-def _matches(wanted: Filter) -> Callable[[Document], bool]:
-    def matches(document: Document) -> bool:
-        return (
-            is_task(document)
-            and wanted.worker in (None, document["worker"])
-            and (not wanted.statuses or (document.get("status") or "waiting") in wanted.statuses)
-            and (wanted.tag is None or wanted.tag in (document.get("tags") or ()))
-        )
-
-    return matches
-
-
-def _line(one: Post | Refusal, outcome: Taken | Refusal) -> bytes:
-    if isinstance(outcome, Refusal):
-        identity = None if isinstance(one, Refusal) else one.id
-        return encode({"id": identity, "error": outcome.error, "reason": outcome.reason})
-    return b'{"ok":true,"id":%s,"rev":"%s"}' % (encode(outcome.row.id), outcome.row.rev.encode())
+    async def describe(self, request: Request) -> Response:
+        """Describe this interface in OpenAPI."""
+        return JSON(self._description)
 
 
-def _lines(raw: bytes) -> list[msgspec.Raw]:
-    return [msgspec.Raw(line) for line in raw.split(b"\n") if line.strip()]
+class TaskRoute(Route):
+    """Matches by the path as it was sent, so that an id may have an encoded slash in it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match `{id}` with what is still encoded, unless it is a function's name."""
+        if not scope["path"].startswith("/tasks/"):
+            return Match.NONE, {}
+        match, found = super().matches({**scope, "path": scope["raw_path"].decode("latin-1"), "root_path": ""})
+        function = match != Match.NONE and found["path_params"]["id"] in FUNCTIONS
+        return (Match.NONE, {}) if function else (match, found)
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """An element of a request that never reached the store, and why; `id` where it has one."""
+
+    id: str | None
+    refusal: Refusal
 
 
 def _id(request: Request) -> str:
-    """Give the id in the path, which is decoded only here, so that `a%2Fhistory` is an id."""
-    path = request.scope["raw_path"].decode("latin-1").removeprefix("/tasks/")
-    if request.scope["path"].endswith("/history"):
-        path = path.removesuffix("/history")
     try:
-        return unquote(path, errors="strict")
+        return unquote(request.path_params["id"], errors="strict")
     except UnicodeDecodeError:
         raise BadRequest("_id: is not UTF-8") from None
 
 
-def _if_match(request: Request) -> str | None:
-    given = request.headers.get("if-match")
-    return None if given is None else given.strip().strip('"')
+def _read(element: bytes | msgspec.Raw, instant: int) -> Post | Refused:
+    identity = None
+    try:
+        document = decode_document(element)
+        identity = document.get("_id")
+        return read(document, instant)
+    except Refusal as refusal:
+        return Refused(identity if isinstance(identity, str) else None, refusal)
 
 
-def _etag(row: Row) -> str:
-    return f'"{row.rev}"'
+def _lines(raw: bytes) -> Iterable[bytes]:
+    """Split newline-delimited JSON; raise `TooLarge` over the limit of documents in a request."""
+    lines = [line for line in raw.split(b"\n") if line.strip()]
+    if len(lines) > MAX_DOCUMENTS:
+        raise TooLarge(f"{len(lines)} documents; a request may carry {MAX_DOCUMENTS}")
+    return lines
+
+
+def _line(identity: str | None, outcome: Outcome) -> bytes:
+    if isinstance(outcome, Refusal):
+        return encode({"id": identity, "error": outcome.error, "reason": outcome.reason})
+    return b'{"ok":true,"id":%s,"rev":"%s"}' % (encode(outcome.row.id), outcome.row.rev.encode())

@@ -128,7 +128,7 @@ class Finder:
                     self._offer(row.doc)
             if len(rows) < PAGE:
                 return
-            start = {"startkey": rows[-1].key, "startkey_docid": rows[-1].id, "skip": 1}
+            start = {"startkey": rows[-1].key, "startkey_docid": rows[-1].id}
             await asyncio.sleep(0)
         self.unfinished = True
         self._resume = start

@@ -55,7 +55,7 @@ class Rescue:
                 yield row
             if len(rows) < PAGE:
                 return
-            start = {"startkey": rows[-1].key, "startkey_docid": rows[-1].id, "skip": 1}
+            start = {"startkey": rows[-1].key, "startkey_docid": rows[-1].id}
 
     async def _living(self) -> set[str]:
         rows = await self._database.view("workers", startkey=[self._name], endkey=[self._name, {}], include_docs=True)

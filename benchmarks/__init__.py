@@ -1,0 +1,1 @@
+"""How fast After is, measured on real processes: `python -m benchmarks [SCENARIO …]`."""

@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("reschedule", epilog="Example: after reschedule spring-sale 2026-12-02T09:00:00Z")(reschedule)
     app.command("again", epilog="Example: after again spring-sale")(again)
     app.command("doctor", epilog="Example: after doctor")(doctor)
-    app.command("version")(version)
+    app.command("version", epilog="Example: after version")(version)
 
 
 def cancel(ids: Ids, url: Url = URL, json: AsJson = False) -> None:

@@ -64,7 +64,7 @@ def serve(host: str, port: int, data: Path, ready: Callable[[], None]) -> None:
     listening = listen(host, port)
     engine = Engine(data)
     config = uvicorn.Config(
-        engine.app, log_level="warning", access_log=False, server_header=False,
+        engine.app, log_level="warning", access_log=False, server_header=False, proxy_headers=False,
         lifespan="off", loop="none", http="httptools", ws="none",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS, timeout_keep_alive=75,
     )  # fmt: skip

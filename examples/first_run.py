@@ -23,29 +23,21 @@ JOBS = HERE / "jobs.py"
 WORKER = "manobi"
 SECONDS = 3
 """How far ahead the task is put, so that you see it waiting."""
-START_SECONDS = 30
 
 
 def main() -> int:
     """Run the server and the worker; give the exit code."""
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 5985
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     DATA.parent.mkdir(exist_ok=True)
     try:
-        with _process("serve", "--port", str(port), "--data", str(DATA)) as server:
-            if not _answers(server, port):
+        with _process("serve", "--port", str(port), "--data", str(DATA), stdout=subprocess.PIPE) as server:
+            if not _serves(server):
                 return 1
-            with _process(
-                "start",
-                WORKER,
-                "--jobs",
-                str(JOBS),
-                "--url",
-                f"http://127.0.0.1:{port}/after",
-                "--log-level",
-                "warning",
-            ) as worker:
-                _show(port)
+            url = f"http://127.0.0.1:{port}/after"
+            with _process("start", WORKER, "--jobs", str(JOBS), "--url", url, "--log-level", "warning") as worker:
+                _show(port, worker)
                 return _wait(server, worker)
     except KeyboardInterrupt:
         print("\nstopped")
@@ -57,13 +49,14 @@ def _interrupt(*_: object) -> None:
 
 
 @contextmanager
-def _process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def _process(*arguments: str, stdout: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command of After's, in a group of its own, so that Ctrl-C reaches it through us and in order."""
-    process = subprocess.Popen([sys.executable, "-m", "after", *arguments], start_new_session=True)
+    process = subprocess.Popen([sys.executable, "-m", "after", *arguments], start_new_session=True, stdout=stdout)
     try:
         yield process
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         process.terminate()
         try:
             process.wait(10)
@@ -72,17 +65,12 @@ def _process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
-def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until the server answers; False where it has ended instead, having said why."""
-    until = time.monotonic() + START_SECONDS
-    while server.poll() is None and time.monotonic() < until:
-        try:
-            _request(port, "GET", "/_up")
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return True
-    return False
+def _serves(server: subprocess.Popen[bytes]) -> bool:
+    """Pass on the line by which the server says that it answers; False where it has ended instead, having said why."""
+    assert server.stdout is not None
+    line = server.stdout.readline().decode()
+    print(line, end="", flush=True)
+    return bool(line)
 
 
 def _request(port: int, method: str, path: str, body: object = None) -> dict[str, object]:
@@ -95,7 +83,7 @@ def _request(port: int, method: str, path: str, body: object = None) -> dict[str
         connection.close()
 
 
-def _show(port: int) -> None:
+def _show(port: int, worker: subprocess.Popen[bytes]) -> None:
     """Put a task and tell what becomes of it, as the changes feed tells it."""
     date = datetime.now(UTC) + timedelta(seconds=SECONDS)
     identity = f"first-{date:%Y%m%d-%H%M%S}"
@@ -108,7 +96,7 @@ def _show(port: int) -> None:
     since = _request(port, "GET", "/after")["update_seq"]
     print(f"\nPOST /tasks/{identity}\n     {json.dumps(task)}\n", flush=True)
     _request(port, "POST", f"/tasks/{identity}", task)
-    for told in _changes(port, since, identity):
+    for told in _changes(port, since, identity, worker):
         print(_line(told), flush=True)
         if told["status"] in ("done", "err", "canceled"):
             break
@@ -125,12 +113,15 @@ Stop:             Ctrl-C
     )
 
 
-def _changes(port: int, since: object, identity: str) -> Iterator[dict[str, str]]:
+def _changes(port: int, since: object, identity: str, worker: subprocess.Popen[bytes]) -> Iterator[dict[str, object]]:
+    """Give the task each time it changes, as long as the worker lives."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    path = f"/tasks/_changes?feed=continuous&include_docs=true&heartbeat=5000&since={since}"
+    path = f"/tasks/_changes?feed=continuous&include_docs=true&heartbeat=1000&since={since}"
     connection.request("GET", path)
     try:
         for line in connection.getresponse():
+            if worker.poll() is not None:
+                return
             if line.strip() and json.loads(line).get("id") == identity:
                 yield json.loads(line)["doc"]
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from serving import Answer, Client
 
@@ -28,14 +29,15 @@ def told(answer: Answer) -> tuple[int, str, str]:
 
 def as_worker(client: Client, identity: str, *statuses: str, **fields: Any) -> Any:
     """Lead a task through these statuses as a worker does, by the document protocol; give it as it is then."""
+    place = quote(identity, safe="")
     for status in statuses:
-        task = client.get(f"/after/{identity}").json
+        task = client.get(f"/after/{place}").json
         entry = {"at": "2026-12-01T09:00:00.000Z", "status": status, "by": "w1"}
         told = {"status": status, "history": [*task["history"], entry]}
         if status in ("scheduled", "running"):
             told["claim"] = {"instance": "w1", "at": entry["at"]}
         else:
             task.pop("claim", None)
-        written = client.put(f"/after/{identity}", {**task, **told, **fields})
+        written = client.put(f"/after/{place}", {**task, **told, **fields})
         assert written.status == 201, written.json
-    return client.get(f"/tasks/{identity}").json
+    return client.get(f"/tasks/{place}").json

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,16 +103,35 @@ def test_no_engine_is_code_3(command: tuple[str, ...]) -> None:
     }
 
 
-def test_what_is_no_engine_is_told(server: Server) -> None:
-    result = after("list", url=f"{server.url}/tasks")
-    assert (result.code, result.out) == (4, "")
-    assert result.err.startswith("after: ")
+class Page(BaseHTTPRequestHandler):
+    """What a proxy may answer in the place of an engine."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<h1>Welcome</h1>")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_what_is_no_engine_is_told() -> None:
+    with HTTPServer(("127.0.0.1", 0), Page) as proxy:
+        serving = threading.Thread(target=proxy.serve_forever)
+        serving.start()
+        result = after("list", url=f"http://127.0.0.1:{proxy.server_port}/after")
+        proxy.shutdown()
+        serving.join()
+    assert (result.code, result.out) == (3, "")
+    assert result.err.startswith("after: what answered is no CouchDB and no After: ")
 
 
 def test_tasks_are_listed_by_date_and_filtered(server: Server, client: Client) -> None:
     for identity, worker, date, tags in (
-        ("c", "manobi", "2026-03-01", ["shop"]), ("a", "manobi", "2026-01-01", []), ("b", "other", "2026-02-01", ["shop"])
-    ):  # fmt: skip
+        ("c", "manobi", "2026-03-01", ["shop"]),
+        ("a", "manobi", "2026-01-01", []),
+        ("b", "other", "2026-02-01", ["shop"]),
+    ):
         client.post(f"/tasks/{identity}", {"worker": worker, "job": "x", "date": date, "tags": tags})
 
     def ids(*options: str) -> list[str]:

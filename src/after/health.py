@@ -14,8 +14,8 @@ from after.task import Document
 
 OVERDUE = 10_000
 """Milliseconds after its date from which a waiting task counts as overdue."""
-MAX_SKEW = 1.5
-"""Seconds of difference between two clocks, one of which is told to the second."""
+MAX_SKEW = 1.0
+"""Seconds by which two clocks may differ."""
 LITTLE_DISK = 1024**3
 NO_DISK = 100 * 1024**2
 """Free bytes below which a disk is worth a word, and below which writes will soon fail."""

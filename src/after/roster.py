@@ -29,10 +29,13 @@ def roster(
     controls: dict[str, Document] = {}
     instances: dict[str, list[Document]] = {}
     for document in documents:
+        own = document.get("name")
+        if not isinstance(own, str):
+            continue  # anyone who may write documents may write such a one
         if document.get("type") == "control":
-            controls[document["name"]] = document
+            controls[own] = document
         elif document.get("type") == "worker":
-            instances.setdefault(document["name"], []).append(document)
+            instances.setdefault(own, []).append(document)
     tasks: dict[str, dict[str, int]] = {}
     for (worker, status), count in counts.items():
         tasks.setdefault(worker, {})[status] = count
@@ -51,14 +54,19 @@ def told(name: str, control: Document, instances: list[Document], counts: dict[s
         "name": name,
         "state": _state(control, instances, alive),
         "paused": bool(control.get("paused")),
-        "note": control.get("note"),
-        "jobs": sorted({job for one in alive for job in one.get("jobs", ())}),
+        "note": note if isinstance(note := control.get("note"), str) else None,
+        "jobs": sorted({job for one in alive for job in _jobs(one)}),
         "instances": [
             {field: one.get(field) for field in TOLD} | {"state": one["state"] if is_alive(one, now) else _ended(one)}
             for one in instances
         ],
         "tasks": counts,
     }
+
+
+def _jobs(instance: Document) -> list[str]:
+    jobs = instance.get("jobs")
+    return [job for job in jobs if isinstance(job, str)] if isinstance(jobs, list) else []
 
 
 def _state(control: Document, instances: list[Document], alive: list[Document]) -> str:

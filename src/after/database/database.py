@@ -80,7 +80,7 @@ class Database:
             raise ValueError(f"{url!r} is not the URL of a database, such as {DEFAULT_URL}")
         self.url = whole.with_user(None)
         self.skew: float | None = None
-        """Seconds by which the engine's clock is ahead of ours, by its last answer; it is told to the second."""
+        """Seconds by which the engine's clock is ahead of ours at the least, by its last answer."""
         self._clock = clock or SystemClock()
         self._auth = aiohttp.BasicAuth(whole.user, whole.password or "") if whole.user else None
         self._session: aiohttp.ClientSession | None = None
@@ -109,13 +109,13 @@ class Database:
     async def _request(self, method: str, url: URL, query: Mapping[str, str] | None, body: object) -> bytes:
         data = None if body is None else _encode(body)
         headers = {} if data is None else {"Content-Type": "application/json"}
-        session = self._open()
+        session, sent = self._open(), self._clock.time()
         try:
             async with session.request(method, url.with_query(query), data=data, headers=headers) as response:
                 content = await response.read()
         except CONNECTION_ERRORS as error:
             raise Unreachable(f"no engine answers at {self.url}: {cause(error)}") from error
-        self._look_at_date(response.headers.get("Date"))
+        self._look_at_date(response.headers.get("Date"), sent)
         if response.status >= 400:
             raise _refusal(response.status, content)
         return content
@@ -196,11 +196,12 @@ class Database:
         assert self._session is not None, "the database is not open"
         return self._session
 
-    def _look_at_date(self, date: str | None) -> None:
+    def _look_at_date(self, date: str | None, sent: float) -> None:
+        """Note by how much the clocks differ at the least: the header is cut to the second, and took time to come."""
         if date is not None:
-            # The header is cut to the second, so half of one is its expected error.
-            told = email.utils.parsedate_to_datetime(date).timestamp() + 0.5
-            self.skew = told - self._clock.time()
+            told = email.utils.parsedate_to_datetime(date).timestamp()
+            ahead, behind = told - self._clock.time(), told + 1.0 - sent
+            self.skew = max(ahead, 0.0) or min(behind, 0.0)
 
 
 def _path(identity: str) -> str:

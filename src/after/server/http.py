@@ -31,6 +31,8 @@ MAX_DOCUMENT = 1024 * 1024
 MAX_REQUEST = 16 * 1024 * 1024
 MAX_DOCUMENTS = 10_000
 MAX_DEPTH = 64
+MAX_DIGITS = 20
+"""Of a number in a query, zeros before it counted."""
 
 CURL_HINT = "the body needs the header Content-Type: application/json; with curl: -H 'Content-Type: application/json'"
 
@@ -159,7 +161,7 @@ def parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
     for name, value in request.query_params.multi_items():
         if name not in known:
             names = ", ".join(sorted(known)) or "none"
-            raise BadRequest(f"{name}: is not a parameter of this request; known: {names}")
+            raise BadRequest(f"{name:.80}: is not a parameter of this request; known: {names}")
         if name in given:
             raise BadRequest(f"{name}: is given twice")
         given[name] = value
@@ -171,8 +173,8 @@ def number(given: dict[str, str], name: str, default: int, low: int = 0, high: i
     text = given.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or not low <= int(text[:17]) <= high:
-        raise BadRequest(f"{name}: expected a whole number from {low} to {high}, got {text!r}")
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS or not low <= int(text) <= high:
+        raise BadRequest(f"{name}: expected a whole number from {low} to {high}, got {text!r:.80}")
     return int(text)
 
 
@@ -180,7 +182,7 @@ def flag(given: dict[str, str], name: str, default: bool = False) -> bool:
     """Give a yes or no from the query."""
     text = given.get(name)
     if text not in (None, "true", "false"):
-        raise BadRequest(f"{name}: expected true or false, got {text!r}")
+        raise BadRequest(f"{name}: expected true or false, got {text!r:.80}")
     return default if text is None else text == "true"
 
 

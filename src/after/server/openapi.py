@@ -21,6 +21,7 @@ TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 REV: Schema = {"type": "string", "pattern": "^[1-9][0-9]*-[0-9a-f]+$"}
 NULL: Schema = {"type": "null"}
+DATE: Schema = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
 CURSOR: Schema = {"type": ["string", "null"], "description": "Of the next page; null after the last"}
 BY_CLIENT = [status for status in Status if status not in (Status.SCHEDULED, Status.RUNNING, Status.CANCELED)]
 REASONS = {
@@ -114,8 +115,8 @@ def _operation(name: str, summary: str, parameters: list[Schema], answers: dict[
 
 def _list(name: str) -> Schema:
     bounds = [
-        _query("from", TEXT, "Tasks of this date or later, in ISO 8601"),
-        _query("to", TEXT, "Tasks before this date, in ISO 8601"),
+        _query("from", DATE, "Tasks of this date or later, in ISO 8601"),
+        _query("to", DATE, "Tasks before this date, in ISO 8601"),
     ]
     return _operation(
         name, "Tasks by date, newest last", [*FILTERS, *bounds, LIMIT, NEXT], {200: _answer("Tasks")}, 400
@@ -232,9 +233,8 @@ def _given(fields: Schema, statuses: Sequence[Status]) -> Schema:
     own["_id"] = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH, "pattern": "^[^_]"}
     own["_rev"] = REV | {"description": "The revision that the client means"}
     own["date"] = {
-        "type": ["string", "null"],
         "description": "ISO 8601, UTC unless it has an offset, or a duration from now; absent means now",
-        "examples": ["2026-12-01T09:00:00Z", "PT5M"],
+        "anyOf": [*DATE["anyOf"], {"type": "string", "format": "duration", "examples": ["PT5M"]}, NULL],
     }
     own["status"] = {"enum": [*statuses, None]}
     return {"type": "object", "properties": own | dict.fromkeys(NOT_YET, NULL)}

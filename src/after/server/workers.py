@@ -35,8 +35,7 @@ class Workers:
         """Give the routes."""
         return [
             Route("/tasks/workers", self.list_all, methods=["GET"]),
-            Route("/tasks/workers/{name}", self.get, methods=["GET"]),
-            Route("/tasks/workers/{name}", self.control, methods=["POST"]),
+            Route("/tasks/workers/{name}", self.worker, methods=["GET", "POST"]),
         ]
 
     async def list_all(self, request: Request) -> Response:
@@ -44,15 +43,15 @@ class Workers:
         parameters(request, ())
         return JSON({"workers": await self._workers()})
 
-    async def get(self, request: Request) -> Response:
-        """Give one worker."""
+    async def worker(self, request: Request) -> Response:
+        """Give one worker, or pause and resume it."""
         parameters(request, ())
-        return JSON(await self._worker(_name(request)))
+        name = _name(request)
+        return await self._control(request, name) if request.method == "POST" else JSON(await self._worker(name))
 
-    async def control(self, request: Request) -> Response:
+    async def _control(self, request: Request, name: str) -> Response:
         """Pause or resume a worker, with a note that everyone sees."""
-        parameters(request, ())
-        name, asked = _name(request), decode_document(await body(request))
+        asked = decode_document(await body(request))
         for field in sorted(asked.keys() - {"paused", "note"}):
             raise BadRequest(f"{field}: is not a known field here; known: note, paused")
         paused, note = asked.get("paused"), asked.get("note")
@@ -85,14 +84,20 @@ class Workers:
         return found[0]
 
     async def _workers(self, name: str | None = None) -> list[Document]:
-        documents = [document async for document in self._documents(PREFIX + (name or ""))]
+        documents = [document async for document in self._documents(name)]
         return roster(documents, self._store.tally(), now(self._clock), name)
 
-    async def _documents(self, prefix: str) -> AsyncIterator[Document]:
-        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    async def _documents(self, name: str | None) -> AsyncIterator[Document]:
+        """Give the documents of all workers, or of those whose names begin so that one of them may be meant."""
+        low = PREFIX
+        if name is not None:
+            low = f"{PREFIX}{name}:"
+            control = self._store.get(PREFIX + name)
+            if control is not None and not control.deleted:
+                yield control.document()
         text = f"SELECT {ROW} FROM document WHERE id > ? AND id < ? AND deleted = 0 ORDER BY id"  # noqa: S608
-        start = prefix[:-1] + chr(ord(prefix[-1]) - 1) + "\U0010ffff"
-        async for chunk in self._store.chunks(lambda last: (text, (start if last is None else last[0], end))):
+        high = f"{low[:-1]};"  # the character after the colon
+        async for chunk in self._store.chunks(lambda last: (text, (low if last is None else last[0], high))):
             for found in chunk:
                 yield Row(*found).document()
 

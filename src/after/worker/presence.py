@@ -129,7 +129,6 @@ class Presence:
 
     def _look_at_clock(self) -> None:
         skew = self._database.skew or 0.0
-        # The engine tells its time to the second, so half a second of difference is none.
-        if abs(skew) > WARN_SKEW + 0.5 and not self._warned:
+        if abs(skew) > WARN_SKEW and not self._warned:
             logger.warning("this clock and the engine's differ by %.1f s; tasks run by this one", skew)
-        self._warned = abs(skew) > WARN_SKEW + 0.5
+        self._warned = abs(skew) > WARN_SKEW

@@ -28,7 +28,8 @@ def lateness() -> list[float]:
 
 
 def _all(server: Server) -> list[dict[str, list[dict[str, float]]]]:
-    tasks, cursor = [], ""
+    tasks: list[dict[str, list[dict[str, float]]]] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = server.ask("GET", f"/tasks?limit=1000{f'&cursor={cursor}' if cursor else ''}")
         tasks += page["tasks"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple, cast
 
 import uvloop
@@ -71,9 +72,8 @@ def send(port: int, requests: Sequence[bytes], connections: int, code: int = 201
         ended = [loop.create_future() for _ in range(connections)]
         began = time.perf_counter()
         for future in ended:
-            await loop.create_connection(
-                lambda future=future: _Connection(shared, b"HTTP/1.1 %d" % code, future), "127.0.0.1", port
-            )
+            connect = partial(_Connection, shared, b"HTTP/1.1 %d" % code, future)
+            await loop.create_connection(connect, "127.0.0.1", port)
         wrong = sum(await asyncio.gather(*ended))
         return Load(len(requests) / (time.perf_counter() - began), wrong)
 

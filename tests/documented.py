@@ -120,16 +120,23 @@ def _fits(shown: list[Any], printed: list[Any]) -> bool:
 def _items(text: str) -> Iterator[Any]:
     """Give what a text is made of: values in JSON, and lines of other text."""
     while text := text.lstrip():
+        end = _end(text)
         try:
-            value, end = json.JSONDecoder().raw_decode(_whole(text)) if text[0] in "{[" else (None, 0)
+            yield json.loads(_whole(text[:end]))
         except ValueError:
-            end = 0
-        if end:
-            yield value
-            text = _whole(text)[end:]
-        else:
-            line, _, text = text.partition("\n")
-            yield " ".join(line.split())
+            end = text.find("\n") + 1 or len(text)
+            yield " ".join(text[:end].split())
+        text = text[end:]
+
+
+def _end(text: str) -> int:
+    """Give where the array or object ends that a text begins with; 0 where it begins with none."""
+    depth = 0
+    for found in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|\S', text):
+        depth += (found[0] in "[{") - (found[0] in "]}")
+        if depth <= 0:
+            return found.end() if found[0] in "]}" else 0
+    return 0
 
 
 def _whole(text: str) -> str:

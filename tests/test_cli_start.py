@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from commanding import JOBS, SECONDS, Command, after, free_port
 
-from after.client import BlockingClient
+from after.blocking import BlockingClient
 from after.clock import SystemClock, now
 from after.dates import format_instant
 from after.task import Document

@@ -188,7 +188,7 @@ def test_every_option_is_documented_with_its_default(name: str) -> None:
         assert codes(row[0]) == [*known.opts, *known.secondary_opts]
         default = option if known.default is True else known.default
         assert row[1] == ("required" if known.required else f"`{default}`" if default else "")
-        assert ("again" in row[2]) == known.multiple
+        assert ("may be given again" in row[2]) == known.multiple
 
 
 def _routes() -> list[Route]:

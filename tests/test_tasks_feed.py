@@ -62,7 +62,17 @@ class TestNormal:
 
     @pytest.mark.parametrize(
         ("name", "value"),
-        [("status", "x"), ("status", ""), ("feed", "x"), ("since", "x"), ("limit", "-1"), ("from", "2026"), ("x", "1")],
+        [
+            ("status", "x"),
+            ("status", ""),
+            ("feed", "x"),
+            ("since", "x"),
+            ("since", "0" * 5000),
+            ("since", str(2**64)),
+            ("limit", "-1"),
+            ("from", "2026"),
+            ("x", "1"),
+        ],
     )
     def test_refuses_what_it_does_not_know(self, client, name, value):
         code, error, reason = told(client.get("/tasks/_changes", **{name: value}))

@@ -5,7 +5,8 @@ job and writes into the same document what became of it.
 """
 
 # Scheduling tasks
-from after.client import BlockingClient, Client
+from after.blocking import BlockingClient
+from after.client import Client
 
 # Errors
 from after.errors import (

@@ -178,7 +178,7 @@ class Posting:
 
 def _wants_reading(fields: Document) -> bool:
     status = fields.get("status")
-    if status == Status.SCHEDULE and not _NEEDED <= fields.keys():
+    if status == Status.SCHEDULE and not fields.keys() >= _NEEDED:
         return True  # what has ended is to run once more
     return (isinstance(status, str) and status in _OF_EXISTING) or not WORKER_FIELDS.isdisjoint(fields)
 

@@ -99,7 +99,11 @@ class _Uvicorn(uvicorn.Server):
     """Stops when it is told to, and ends the feeds first, since uvicorn waits for every answer."""
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(uvicorn.Config(engine.app, lifespan="off", ws="none", log_level="warning", access_log=False))
+        super().__init__(
+            uvicorn.Config(
+                engine.app, lifespan="off", ws="none", log_level="warning", access_log=False, timeout_keep_alive=75
+            )
+        )
         self._feed = engine.feed
         self._stopped = asyncio.Event()
         self.ready = threading.Event()

@@ -114,7 +114,7 @@ class Database:
             async with session.request(method, url.with_query(query), data=data, headers=headers) as response:
                 content = await response.read()
         except CONNECTION_ERRORS as error:
-            raise Unreachable(f"no engine answers at {self.url}: {cause(error)}") from error
+            raise Unreachable(f"{self.url}: {cause(error)}") from error
         self._look_at_date(response.headers.get("Date"), sent)
         if response.status >= 400:
             raise _refusal(response.status, content)

@@ -74,6 +74,8 @@ def description() -> Schema:
                     400, 404,
                 )
             },
+            "/_up": {"get": _operation("isUp", "Whether the server and its database answer", [], {200: _answer("Up")})},
+            "/openapi.json": {"get": _operation("describe", "This description", [], {200: _answer("Description")})},
         },
         "components": {"schemas": _schemas()},
     }  # fmt: skip
@@ -223,6 +225,8 @@ def _schemas() -> Schema:
             "tasks": {"type": "object", "additionalProperties": COUNT},
         }),
         "Workers": _object({"workers": {"type": "array", "items": _ref("Worker")}}),
+        "Up": _object({"status": {"const": "ok"}}),
+        "Description": _object({"openapi": TEXT, "info": {"type": "object"}, "paths": {"type": "object"}}),
         "Error": _object({"error": TEXT, "reason": TEXT}),
     }  # fmt: skip
 

@@ -137,3 +137,9 @@ class TestEvents:
         again = client.stream("/tasks/_changes", headers={"Last-Event-ID": str(events[1][1])}, **query)
         assert [self.event(again)[0]["id"] for _ in range(2)] == ["e", "f"]
         assert seq > events[2][1]
+
+
+@pytest.mark.parametrize("path", ["/tasks/_changes", "/after/_changes"])
+def test_the_head_of_a_live_feed_comes_at_once(client, path):
+    answer = client.call("HEAD", path, feed="continuous", heartbeat=1000)
+    assert (answer.status, answer.content) == (200, b"")

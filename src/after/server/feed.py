@@ -121,6 +121,8 @@ class Feed:
 
     async def changes(self, request: Request) -> Response:
         """Answer `GET` and `POST /after/_changes`."""
+        if request.method == "HEAD":
+            return Response(media_type="application/json")  # a live feed without its content would never end
         given = parameters(request, PARAMETERS | _OTHERS)
         options = Options.from_query(given, request.headers.get("last-event-id"))
         asked: Document = {}

@@ -123,6 +123,8 @@ class Tasks:
 
     async def changes(self, request: Request) -> Response:
         """Tell the changes of tasks, those that were and those to come."""
+        if request.method == "HEAD":
+            return Response(media_type="application/json")  # a live feed without its content would never end
         given = parameters(request, FEED_PARAMETERS | listing.FILTERS)
         options = Options.from_query(given, request.headers.get("last-event-id"))
         return await self._feed.respond(options, Filter.from_query(given).matches)

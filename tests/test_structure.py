@@ -10,7 +10,7 @@ import after
 ROOT = Path(after.__file__).parent
 
 FLOORS = (
-    ("errors", "clock", "dates", "status", "collation"),
+    ("errors", "clock", "collector", "dates", "status", "collation"),
     ("task", "selector", "recurrence", "testing"),
     ("idempotence", "outcome", "retry", "roster", "timers"),
     ("lifecycle", "drivers"),

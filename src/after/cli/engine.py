@@ -18,8 +18,7 @@ from after.cli.output import URL, Url
 from after.database import Database
 from after.errors import AfterError, Unreachable
 from after.jobs import Registry
-from after.server.serve import calm_collector, serve
-from after.worker import Worker
+from after.collector import calm
 
 MAX_BACKOFF = 5.0
 
@@ -42,6 +41,8 @@ def serve_command(
     if data.is_dir():
         raise AfterError(f"--data {data}: is a folder; name a file in it")
     shown = f"[{host}]" if ":" in host else host
+    from after.server.serve import serve  # here, because no other command needs the server, and all would start later
+
     serve(host, port, data, lambda: typer.echo(f"After serves http://{shown}:{port}/ from {data}"))
 
 
@@ -61,7 +62,7 @@ def start(
     """
     _log(log_level)
     registry = Registry.load(jobs)
-    calm_collector()
+    calm()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(name, registry, url, concurrency, grace))
     _leave()
@@ -74,6 +75,8 @@ async def _work(name: str, registry: Registry, url: str, concurrency: int, grace
     async with Database(url) as database:
         if not await _reachable(database, stopped):
             return
+        from after.worker import Worker
+
         worker = Worker(name, registry, database, concurrency=concurrency, grace=grace)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, worker.stop)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import signal
 import socket
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
+from after.collector import calm
 from after.errors import AfterError
 from after.server.app import Engine
 from after.server.http import LOOPBACK
@@ -69,7 +69,7 @@ def serve(host: str, port: int, data: Path, ready: Callable[[], None]) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS, timeout_keep_alive=75,
     )  # fmt: skip
     sys.setswitchinterval(SWITCH_SECONDS)
-    calm_collector()
+    calm()
     with listening:
         _run(_Server(config, engine, ready), listening, engine)
 
@@ -105,10 +105,3 @@ def listen(host: str, port: int) -> socket.socket:
         reason = "is in use by another program" if error.errno == errno.EADDRINUSE else str(error.strerror)
         raise AfterError(f"{host}:{port} {reason}; choose another with --port") from None
     return listening
-
-
-def calm_collector() -> None:
-    """Let the garbage collector look less often: documents are no cycles, and looking at them doubles their cost."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)

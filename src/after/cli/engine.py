@@ -15,10 +15,10 @@ import typer
 import uvloop
 
 from after.cli.output import URL, Url
+from after.collector import calm
 from after.database import Database
 from after.errors import AfterError, Unreachable
 from after.jobs import Registry
-from after.collector import calm
 
 MAX_BACKOFF = 5.0
 

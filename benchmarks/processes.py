@@ -19,7 +19,7 @@ from typing import Any
 JOBS = Path(__file__).with_name("jobs.py")
 NAME = "bench"
 RUNS = 5
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.05
 
 
 class Process:

@@ -29,6 +29,7 @@ _LONGEST = 9_999 * 366 * DAY
 
 _CALENDAR = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ].*)?")
 _OTHER_DATES = re.compile(r"(?:[0-9]{8}|[0-9]{4}-W[0-9]{2}-[0-9]|[0-9]{4}W[0-9]{3})(?:[T ].*)?")
+_OFFSET = re.compile(r"[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9](?::?[0-5][0-9](?:\.[0-9]+)?)?)?$")
 _DURATION = re.compile(
     r"P(?=[0-9T])(?:([0-9]+)Y)?(?:([0-9]+)M)?(?:([0-9]+)W)?(?:([0-9]+)D)?"
     r"(?:T(?=[0-9])(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)(?:[.,]([0-9]+))?S)?)?"
@@ -55,6 +56,8 @@ def _instant(text: str) -> int:
         usual = text[7] == "-" and (len(text) == 10 or text[10] == "T")
         if usual or _CALENDAR.fullmatch(text) or _OTHER_DATES.fullmatch(text):
             date = datetime.fromisoformat(text)
+            if date.tzinfo is not None and text[-1] not in "Zz" and not _OFFSET.search(text):
+                raise ValueError("fromisoformat takes 99 minutes in an offset for what they are not")
             ms = (date - (_NAIVE_EPOCH if date.tzinfo is None else _EPOCH)) // _MILLISECOND
             if EARLIEST <= ms <= LATEST:
                 return ms

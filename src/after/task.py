@@ -158,6 +158,8 @@ def check_id(identity: object) -> str:
         raise InvalidTask("_id", f"expected 1 to {MAX_ID_LENGTH} characters, got {len(identity)}")
     if identity.startswith("_"):
         raise InvalidTask("_id", "must not start with '_'")
+    if "\0" in identity:
+        raise InvalidTask("_id", "must not contain the character U+0000")
     if identity.startswith(RESERVED_IDS) or identity == "workers":
         raise InvalidTask("_id", f"{identity!r} is reserved for After's own documents")
     return identity

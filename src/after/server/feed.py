@@ -100,6 +100,10 @@ def _seconds(given: dict[str, str], name: str, low: int = 0) -> float:
     return min(number(given, name, MINUTE, low), DAY) / 1000
 
 
+HEAD = Response(media_type="application/json")
+"""The answer to HEAD of a live feed: the feed without its content would never end."""
+
+
 class Feed:
     """Tells the changes of a store. `close` ends all live feeds, so that a server can stop."""
 
@@ -121,10 +125,10 @@ class Feed:
 
     async def changes(self, request: Request) -> Response:
         """Answer `GET` and `POST /after/_changes`."""
-        if request.method == "HEAD":
-            return Response(media_type="application/json")  # a live feed without its content would never end
         given = parameters(request, PARAMETERS | _OTHERS)
         options = Options.from_query(given, request.headers.get("last-event-id"))
+        if request.method == "HEAD" and options.feed != "normal":
+            return HEAD
         asked: Document = {}
         if request.method == "POST" and (raw := await body(request)):
             asked = decode_object(raw)

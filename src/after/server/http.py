@@ -155,7 +155,7 @@ def check_depth(raw: bytes, value: Any) -> None:
 
 def parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
     """Give the query's parameters; raise `BadRequest` for one that is unknown or given twice."""
-    if not request.url.query:
+    if not request.scope["query_string"]:
         return {}
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():

@@ -62,9 +62,9 @@ def read(document: Document, instant: int, identity: str | None = None, rev: str
     """
     inside = document.pop("_id", None)
     if inside is None:
-        identity = str(uuid7()) if identity is None else check_identity(identity)
+        identity = str(uuid7()) if identity is None else check_id(identity)
     elif identity is None or inside == identity:
-        identity = check_identity(inside)
+        identity = check_id(inside)
     else:
         raise InvalidTask("_id", f"{inside!r:.80} is not the id in the path")
     if "_rev" in document:
@@ -77,13 +77,6 @@ def read(document: Document, instant: int, identity: str | None = None, rev: str
         document["date"] = _from_now(date, instant)
         return Post(identity, document, rev, dated=False)
     return Post(identity, document, rev, date is not None)
-
-
-def check_identity(identity: Any) -> str:
-    """Give the id of a task; raise `InvalidTask` unless a task may have it in this store."""
-    if "\0" in check_id(identity):
-        raise InvalidTask("_id", "must not contain the character U+0000")  # SQLite's JSON functions end a text there
-    return str(identity)
 
 
 def _revision(inside: Any, named: str | None) -> str | None:

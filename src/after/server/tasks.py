@@ -15,8 +15,8 @@ from starlette.types import Scope
 from after.clock import Clock, now
 from after.errors import BadRequest, Conflict, Refusal, TooLarge
 from after.server import listing
+from after.server.feed import HEAD, Feed, Options
 from after.server.feed import PARAMETERS as FEED_PARAMETERS
-from after.server.feed import Feed, Options
 from after.server.http import JSON, MAX_DOCUMENTS, body, decode_document, parameters, split
 from after.server.listing import Filter, Wanted
 from after.server.openapi import description
@@ -123,10 +123,10 @@ class Tasks:
 
     async def changes(self, request: Request) -> Response:
         """Tell the changes of tasks, those that were and those to come."""
-        if request.method == "HEAD":
-            return Response(media_type="application/json")  # a live feed without its content would never end
         given = parameters(request, FEED_PARAMETERS | listing.FILTERS)
         options = Options.from_query(given, request.headers.get("last-event-id"))
+        if request.method == "HEAD" and options.feed != "normal":
+            return HEAD
         return await self._feed.respond(options, Filter.from_query(given).matches)
 
     async def bulk(self, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import signal
@@ -188,3 +189,19 @@ def working_before_its_engine(port: int, folder: Path) -> Iterator[Command]:
 def _task(name: str, folder: Path, number: int) -> Document:
     job = {"name": name, "arguments": [str(folder)]}
     return {"_id": f"{name}-{number}", "worker": "manobi", "job": job, "date": f"2011-10-12T00:00:{number:02}Z"}
+
+
+async def test_a_client_that_waits_outlives_its_engine(tmp_path: Path) -> None:
+    port, hold, data = free_port(), tmp_path / "hold", tmp_path / "after.db"
+    hold.touch()
+    async with Client(f"http://127.0.0.1:{port}/after") as client:
+        with serving(port, data) as server, working(port, tmp_path) as worker:
+            await client.schedule_many([_task("run", tmp_path, 0)])
+            waiting = asyncio.create_task(client.wait("run-0", SECONDS))
+            await until(client, "run-0", "running")
+            server.process.kill()
+            server.process.wait()
+            hold.unlink()
+            worker.wait_for("did not take")
+            with serving(port, data):
+                assert (await waiting)["status"] == "done"

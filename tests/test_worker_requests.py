@@ -212,3 +212,43 @@ async def test_a_worker_stops_when_the_database_says_so(server: Server) -> None:
         async with asyncio.timeout(SECONDS):
             await running
     assert (await one_instance(server))["state"] == "stopped"
+
+
+async def test_a_thread_that_was_rescheduled_ends_before_it_runs_anew(server: Server) -> None:
+    begun, may_end = asyncio.Event(), threading.Event()
+    loop, running, most = asyncio.get_running_loop(), 0, 0
+
+    @job
+    def dawdle() -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        loop.call_soon_threadsafe(begun.set)
+        may_end.wait(SECONDS)
+        running -= 1
+
+    async with Client(server.database) as client, working(server.database, dawdle, nothing):
+        task = await client.schedule("manobi", "dawdle")
+        await until(client, task["_id"], "running")
+        begun.clear()
+        await client.reschedule(task["_id"], "PT0S")
+        await run_to_the_end(client, "nothing")
+        assert not begun.is_set()
+        may_end.set()
+        await asyncio.wait_for(begun.wait(), SECONDS)
+        assert (await client.wait(task["_id"], SECONDS))["status"] == "done"
+    assert most == 1
+
+
+async def test_a_thread_that_outlives_its_timeout_is_not_tried_again(server: Server) -> None:
+    may_end = threading.Event()
+
+    @job(timeout="PT0.05S", retry={"limit": 5})
+    def outlive() -> None:
+        may_end.wait(SECONDS)
+
+    async with Client(server.database) as client, working(server.database, outlive):
+        task = await run_to_the_end(client, "outlive")
+        may_end.set()
+    assert (task["status"], task["error"]["type"], task["attempt"]) == ("err", "Timeout", 1)
+    assert "not tried again" in task["error"]["message"]

@@ -18,7 +18,7 @@ from after.clock import Clock, SystemClock, now
 from after.database import Database
 from after.database.database import DEFAULT_URL, ViewRow, Written
 from after.dates import format_instant, parse_elapsed, parse_instant
-from after.errors import Conflict, InvalidTask, NotFound, Refusal, TooLarge
+from after.errors import Conflict, InvalidTask, NotFound, Refusal, TooLarge, Unreachable
 from after.idempotence import difference
 from after.status import ENDED, Status
 from after.task import Document, check_id, checked, is_task
@@ -27,6 +27,7 @@ Date = str | datetime | timedelta
 """An instant as ISO 8601 or a datetime (UTC without a zone), or a time from now as ISO 8601 or a timedelta."""
 
 TRIES = 10
+RECONNECT_SECONDS = 0.2
 BULK = 1_000
 
 
@@ -159,20 +160,31 @@ class Client:
         await self._database.put({"_id": id, "_rev": document["_rev"], "_deleted": True})
 
     async def wait(self, id: str, timeout: float | None = None) -> Document:  # noqa: A002, ASYNC109
-        """Wait until a task has ended and give it; raise `TimeoutError` when it has not in so many seconds."""
+        """Wait until a task has ended and give it; raise `TimeoutError` when it has not in so many seconds.
+
+        An engine that goes away meanwhile is waited for too; one that is away at the beginning raises `Unreachable`.
+        """
         async with asyncio.timeout(timeout):
             since = (await self._database.info())["update_seq"]
             document = await self.get(id)
             while document.get("status") not in ENDED:
-                async for changes in self._database.changes(since=since, selector={"_id": id}):
-                    for change in changes:
-                        since = change.seq
-                        if change.deleted or change.doc is None:
-                            raise NotFound(f"{id!r} was deleted")
-                        document = change.doc
-                    if document.get("status") in ENDED:
-                        break
+                try:
+                    document = await self._next(id, since)
+                except Unreachable:
+                    await asyncio.sleep(RECONNECT_SECONDS)
             return document
+
+    async def _next(self, id: str, since: object) -> Document:  # noqa: A002
+        """Give a task as it is when it has ended, or when the feed ends."""
+        document = {}
+        async for changes in self._database.changes(since=since, selector={"_id": id}):
+            for change in changes:
+                if change.deleted or change.doc is None:
+                    raise NotFound(f"{id!r} was deleted")
+                document = change.doc
+            if document.get("status") in ENDED:
+                break
+        return document
 
     async def changes(
         self, *, worker: str | None = None, status: str | None = None, since: object = "now"

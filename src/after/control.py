@@ -42,11 +42,13 @@ class Control:
         raise NotFound(f"there is no worker {name!r}, and no task for one of this name")
 
     async def pause(self, name: str, note: str | None = None) -> None:
-        """Let a worker start nothing more until it is resumed; everyone sees the note."""
+        """Let a worker start nothing more until it is resumed; everyone sees the note. May raise `NotFound`."""
+        await self.worker(name)
         await self._write(name, {"paused": True, "note": note})
 
     async def resume(self, name: str) -> None:
-        """Let a paused worker go on."""
+        """Let a paused worker go on; raise `NotFound` where nothing is known of it."""
+        await self.worker(name)
         await self._write(name, {"paused": False, "note": None})
 
     async def stop(self, name: str) -> None:

@@ -10,19 +10,21 @@ from typing import Any
 
 from after.jobs.context import TaskContext
 from after.jobs.job import Job
-from after.outcome import Done, Failed, Outcome, Stopped, failed, of_exception, of_result
+from after.outcome import Outcome, Stopped, failed, of_exception, of_result
 from after.task import Call
 
 logger = logging.getLogger(__name__)
 
-STUBBORN_SECONDS = 5.0
-"""How long a coroutine that was cancelled may take to end before its task goes on without it."""
+STUBBORN_SECONDS = 3.0
+"""How long a job that was told to end may take to do so before its timeout is recorded without it."""
 
 
 async def run(job: Job, call: Call, context: TaskContext | None, seconds: float | None) -> Outcome:
     """Run a job and give its outcome. `seconds` is how long it may take, `context` what the job gets as `task`.
 
-    Cancelling this coroutine stops the job and gives `Stopped`, or the job's outcome where it ended all the same.
+    Cancelling this coroutine tells the job to end and waits until it has: a coroutine is cancelled, a thread sees
+    `task.canceled`. It gives `Stopped`, or the job's outcome where it ended all the same. Cancelled a second time it
+    waits no longer.
     """
     keywords = call.keywords if context is None else {**call.keywords, "task": context}
     if job.asynchronous and seconds is None:
@@ -34,27 +36,33 @@ async def run(job: Job, call: Call, context: TaskContext | None, seconds: float 
         async with asyncio.timeout(seconds):
             return await asyncio.shield(running)
     except TimeoutError:
-        if context is not None:
-            context.cancel()
-        await _end(running, job)
-        return failed("Timeout", f"the job ran longer than its timeout of {seconds:g} seconds")
+        return await _timed_out(running, job, context, seconds or 0.0)
     except asyncio.CancelledError:
-        ended = await _end(running, job)
-        return ended if isinstance(ended, Done | Failed) else Stopped()
+        return await _stopped(running, job, context)
 
 
-async def _end(running: asyncio.Task[Outcome], job: Job) -> Outcome | None:
-    """Cancel a job and wait for its end, but not for ever; None where it did not end."""
-    if not job.asynchronous:
-        # A thread cannot be stopped. It was told, by `task.canceled`; the task does not wait for it.
+async def _timed_out(running: asyncio.Task[Outcome], job: Job, context: TaskContext | None, seconds: float) -> Outcome:
+    if context is not None:
+        context.cancel()
+    if job.asynchronous:
         running.cancel()
-        return None
-    running.cancel()
-    done, _ = await asyncio.wait({running}, timeout=STUBBORN_SECONDS)
-    if done:
-        return None if running.cancelled() else running.result()
-    logger.error("the job %s goes on although it was cancelled", job.name)
-    return None
+    ended, _ = await asyncio.wait({running}, timeout=STUBBORN_SECONDS)
+    reason = f"the job ran longer than its timeout of {seconds:g} seconds"
+    if ended:
+        return failed("Timeout", reason)
+    logger.error("the job %s goes on although its time is over", job.name)
+    # Another try would run beside this one.
+    return failed("Timeout", f"{reason}, and does not end; it is not tried again", final=True)
+
+
+async def _stopped(running: asyncio.Task[Outcome], job: Job, context: TaskContext | None) -> Outcome:
+    if job.asynchronous:
+        running.cancel()
+    await asyncio.wait({running})
+    outcome = Stopped() if running.cancelled() else running.result()
+    if not job.asynchronous and context is not None:
+        return Stopped()  # a thread that could see that it was to end may have returned because it did
+    return outcome
 
 
 async def _coroutine(

@@ -23,7 +23,7 @@ class Held(Struct, eq=False):
 
     `document` is the revision that the database is known to have; `started` and `answer` are what it does not know yet,
     or may not; `newer` is a revision of somebody else's that came while a write of ours was under way. `order` is what
-    tasks that wait for a place are ordered by.
+    tasks that wait for a place are ordered by; `told` that its job was told to end.
     """
 
     document: Document
@@ -37,6 +37,7 @@ class Held(Struct, eq=False):
     newer: Document | None = None
     reported: float = 0.0
     dropped: bool = False
+    told: bool = False
     refused: bool = False
 
     @property
@@ -44,11 +45,12 @@ class Held(Struct, eq=False):
         """The task's id."""
         return str(self.document["_id"])
 
-    def stop(self) -> None:
-        """Stop the job, where it runs."""
+    def stop(self, *, again: bool = False) -> None:
+        """Tell the job to end, where it runs. The task is its own until it has; `again` waits for it no longer."""
         if self.context is not None:
             self.context.cancel()
-        if self.run is not None:
+        if self.run is not None and (again or not self.told):
+            self.told = True
             self.run.cancel()
 
     def drop(self) -> None:

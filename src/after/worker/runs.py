@@ -83,10 +83,10 @@ class Runs:
         while runs := [held.run for held in self._running if held.run is not None]:
             await asyncio.wait(runs)
 
-    def cancel(self) -> None:
-        """Stop what runs."""
+    def cancel(self, *, again: bool = False) -> None:
+        """Tell what runs to end; `again` waits for it no longer."""
         for held in self._running:
-            held.stop()
+            held.stop(again=again)
 
     def _start(self, held: Held) -> None:
         instant = self._clock.time() * 1000

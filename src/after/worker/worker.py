@@ -20,6 +20,8 @@ from after.worker.rescue import Rescue, holder_of
 logger = logging.getLogger(__name__)
 
 CHORE_SECONDS = 5.0
+STOP_SECONDS = 1.0
+"""How long jobs may take to end when their worker stops before they are done."""
 FLUSH_SECONDS = 10.0
 """How long the last outcomes may take to be written when a worker stops."""
 
@@ -113,7 +115,9 @@ class Worker:
         if not ended.done():
             logger.warning("%d jobs are stopped before their end", runs.running)
             runs.cancel()
-        await asyncio.wait({ended}, timeout=FLUSH_SECONDS)
+            await asyncio.wait({ended}, timeout=STOP_SECONDS)
+            runs.cancel(again=True)
+            await asyncio.wait({ended}, timeout=STOP_SECONDS)  # what does not end now ends with this process
         await self._holdings.outbox.stop(FLUSH_SECONDS)
 
     def _hear(self, document: Document) -> None:

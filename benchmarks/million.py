@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 
 from benchmarks.load import post, send
 from benchmarks.posting import task
@@ -22,6 +23,7 @@ def main() -> None:
             assert not send(server.port, [post("/tasks/_bulk", server.port, body)], 1).wrong
         report("a million tasks put", [TASKS / (time.perf_counter() - began)], "tasks/s")
         assert server.count("waiting") == TASKS
+        _now(server)  # when it is done, the worker has heard of all the others
         spans = sorted(_now(server) for _ in range(SAMPLES))
         report("posted to done, a task of now, median", [spans[SAMPLES // 2]], "ms", "(aim 20)")
         report("posted to done, a task of now, worst", [spans[-1]], "ms")
@@ -35,6 +37,4 @@ def _now(server: Server) -> float:
     identity = server.ask("POST", "/tasks", {"worker": NAME, "job": "nothing"})["id"]
     until(lambda: server.ask("GET", f"/tasks/{identity}")["status"] == "done")
     end = server.ask("GET", f"/tasks/{identity}")["history"][-1]["at"]
-    from datetime import datetime
-
     return (datetime.fromisoformat(end).timestamp() - sent) * 1000

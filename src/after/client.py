@@ -18,7 +18,7 @@ from after.clock import Clock, SystemClock, now
 from after.database import Database
 from after.database.database import DEFAULT_URL, ViewRow, Written
 from after.dates import format_instant, parse_elapsed, parse_instant
-from after.errors import Conflict, InvalidTask, NotFound, Refusal, TooLarge, Unreachable
+from after.errors import Conflict, InvalidTask, NotFound, Refusal, Unreachable
 from after.idempotence import difference
 from after.status import ENDED, Status
 from after.task import Document, check_id, checked, is_task
@@ -87,7 +87,7 @@ class Client:
         tasks = [task for task in made if not isinstance(task, Refusal)]
         answers: list[Written | Refusal] = []
         for start in range(0, len(tasks), BULK):
-            answers += await self._write(tasks[start : start + BULK])
+            answers += await self._database.write(tasks[start : start + BULK])
         answered = iter(zip(tasks, answers, strict=True))
         return [
             task if isinstance(task, Refusal) else await self._stored(document, *next(answered))
@@ -208,16 +208,6 @@ class Client:
             return {"_id": identity, **lifecycle.create(given, now(self._clock), self._by)}
         except Refusal as error:
             return error
-
-    async def _write(self, tasks: Sequence[Document]) -> Sequence[Written | Refusal]:
-        """Write tasks in as few requests as the engine takes."""
-        try:
-            return await self._database.write(tasks)
-        except TooLarge as error:
-            if len(tasks) == 1:
-                return [error]
-            half = len(tasks) // 2
-            return [*await self._write(tasks[:half]), *await self._write(tasks[half:])]
 
     async def _stored(self, given: Mapping[str, Any], task: Document, answer: Written | Refusal) -> Document | Refusal:
         if isinstance(answer, Written):

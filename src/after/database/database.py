@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import email.utils
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ from yarl import URL
 
 from after.clock import Clock, SystemClock
 from after.database.feed import Change, cause, changes
-from after.errors import Refusal, Unreachable, refusal
+from after.errors import BadRequest, Refusal, TooLarge, Unreachable, refusal
 from after.task import Document
 
 DEFAULT_URL = "http://127.0.0.1:5985/after"
@@ -132,9 +132,19 @@ class Database:
         """Give a document; raise `NotFound` where there is none."""
         return _read(_documents, await self.request("GET", _path(identity)))
 
-    async def write(self, documents: Iterable[Mapping[str, Any] | msgspec.Raw]) -> list[Written | Refusal]:
-        """Write documents in one request; give for each, in order, what became of it."""
-        content = await self.request("POST", "_bulk_docs", body={"docs": documents})
+    async def write(self, documents: Sequence[Mapping[str, Any] | msgspec.Raw]) -> list[Written | Refusal]:
+        """Write documents; give for each, in order, what became of it.
+
+        They go in one request, or in more where the engine refuses one as a whole, so that a document that is too large
+        is refused alone.
+        """
+        try:
+            content = await self.request("POST", "_bulk_docs", body={"docs": documents})
+        except (BadRequest, TooLarge) as error:
+            if len(documents) == 1:
+                return [error]
+            half = len(documents) // 2
+            return [*await self.write(documents[:half]), *await self.write(documents[half:])]
         return [_written(answer) for answer in _read(_answers, content)]
 
     async def put(self, document: Mapping[str, Any]) -> str:

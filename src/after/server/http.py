@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,7 +48,7 @@ class JSON(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return content if isinstance(content, bytes) else _encode(content)
+        return content if isinstance(content, bytes) else _encode(content) + b"\n"
 
 
 def error_answer(error: Refusal) -> JSON:
@@ -218,6 +219,7 @@ class LoopbackOnly:
         await self._app(scope, receive, send)
 
 
+@lru_cache(maxsize=64)  # hardly any server is asked under more than two
 def _hostname(text: str) -> str | None:
     try:
         return urlsplit(text).hostname

@@ -25,7 +25,7 @@ CHUNK = 200
 """Rows read without letting the event loop go on."""
 
 CACHE_KIB = 65_536
-CHECKPOINT_PAGES = 8_192
+CHECKPOINT_PAGES = 8192
 
 
 class Store:

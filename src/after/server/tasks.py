@@ -73,7 +73,7 @@ class Tasks:
         etag = f'"{row.rev}"'
         if matches_etag(request, etag):
             return Response(status_code=304, headers={"ETag": etag})
-        return JSON(row.json(), headers={"ETag": etag})
+        return JSON(row.json() + b"\n", headers={"ETag": etag})
 
     async def _post(self, request: Request, identity: str | None = None) -> Response:
         if request.scope["query_string"]:  # looking costs more than reading the body

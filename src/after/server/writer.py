@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, cast
 
 from after.errors import Unavailable
@@ -20,6 +20,10 @@ logger = logging.getLogger(__name__)
 
 MAX_GROUP = 4096
 """How many edits share one commit at the most, so that the first of them does not wait for ever."""
+
+WORTH_COPYING = 500
+"""How many edits the log holds at the least before it is copied into the database in a pause."""
+PAUSE_SECONDS = 0.1
 
 
 class Edits(NamedTuple):
@@ -46,6 +50,7 @@ class Writer:
         self._connection = connection
         self._seq = seq
         self._committed = committed
+        self._logged = 0
         self._queue: SimpleQueue[Edits | Action | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._work, name="after-writer", daemon=True)
@@ -83,11 +88,21 @@ class Writer:
         """Give what is queued now, at least one item, at most about a full group."""
         size = 0
         while size < MAX_GROUP:
-            item = self._queue.get()
+            item = self._next()
             size += len(item.edits) if isinstance(item, Edits) else 1
             yield item
             if self._queue.empty():
                 return
+
+    def _next(self) -> Edits | Action | None:
+        """Wait for work. A pause is used to copy the log into the database, which some commit had to do otherwise."""
+        while self._logged >= WORTH_COPYING:
+            try:
+                return self._queue.get(timeout=PAUSE_SECONDS)
+            except Empty:
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                self._logged = 0
+        return self._queue.get()
 
     def _write(self, requests: list[Edits]) -> None:
         try:
@@ -100,6 +115,7 @@ class Writer:
             self._tell(self._refuse, requests, error)
         else:
             self._seq = group.seq
+            self._logged += len(changes)
             self._tell(self._answer, requests, answers, changes)
 
     def _run(self, action: Action) -> None:

@@ -94,8 +94,11 @@ class Claims:
                 self.under_way = len(batch)
                 try:
                     await self._claim(batch)
-                except AfterError as error:
-                    logger.warning("%d tasks could not be claimed: %s", len(batch), error)
+                except Exception as error:
+                    if isinstance(error, AfterError):
+                        logger.warning("%d tasks could not be claimed: %s", len(batch), error)
+                    else:
+                        logger.exception("claiming %d tasks failed", len(batch))
                     self._failed()
                     await asyncio.sleep(BACKOFF)
                 finally:

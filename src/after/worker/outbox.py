@@ -27,7 +27,7 @@ START_DELAY = 0.05
 """Seconds from a job's start to the write that says so, at most twice as many; a job that ends before costs none."""
 PROGRESS_DELAY = 1.0
 """Seconds between two writes of one job's progress and log."""
-MAX_BACKOFF = 5.0
+MIN_BACKOFF, MAX_BACKOFF = 0.05, 5.0
 
 _encode = msgspec.json.Encoder().encode
 
@@ -118,7 +118,7 @@ class Outbox:
                 self.put(held)
 
     async def _send_all(self) -> None:
-        backoff = 0.05
+        backoff = MIN_BACKOFF
         while True:
             await self._wanted.wait()
             batch, content = self._take()
@@ -127,15 +127,16 @@ class Outbox:
                 continue
             self._under_way += 1
             try:
-                answers = await self._database.write(content)
-            except AfterError as error:
-                logger.warning("the engine did not take %d reports: %s; trying again", len(batch), error)
+                await self._hear(batch, await self._database.write(content))
+                backoff = MIN_BACKOFF
+            except Exception as error:
+                if isinstance(error, AfterError):
+                    logger.warning("the engine did not take %d reports: %s; trying again", len(batch), error)
+                else:
+                    logger.exception("%d reports could not be worked on; trying again", len(batch))
                 self._put_back(batch)
                 await asyncio.sleep(backoff)
                 backoff = min(2 * backoff, MAX_BACKOFF)
-            else:
-                backoff = 0.05
-                await self._hear(batch, answers)
             finally:
                 self._under_way -= 1
                 self._rest()
@@ -167,8 +168,9 @@ class Outbox:
 
     def _put_back(self, batch: list[Held]) -> None:
         for held in batch:
-            held.sent = None
-            self.put(held)
+            if held.sent is not None:
+                held.sent = None
+                self.put(held)
 
     async def _hear(self, batch: list[Held], answers: list[Written | Refusal]) -> None:
         conflicts = []

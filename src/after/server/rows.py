@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from after.dates import parse_instant
 from after.errors import Refusal
@@ -26,7 +27,7 @@ NO_KEYS = (None, None, None, None, None)
 """What stands in the place of keys in documents that are no tasks."""
 
 
-class Edit(NamedTuple):
+class Edit(Struct, frozen=True, gc=False):
     """One document to write in the place of the revision `base`, or anew where that is None."""
 
     id: str
@@ -62,14 +63,14 @@ class Row(NamedTuple):
         return document
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True, gc=False):
     """A committed edit, as the changes feed tells it."""
 
     row: Row
     document: Document
 
 
-class Written(NamedTuple):
+class Written(Struct, frozen=True, gc=False):
     """The answer to an edit that was taken."""
 
     id: str

@@ -51,11 +51,9 @@ def check_identity(value: Any) -> str:
 
 def check_rev(value: Any) -> str:
     """Give a revision; raise `BadRequest` where it is none."""
-    try:
-        revision.parse(value)
-    except (BadRequest, TypeError):
-        raise BadRequest("Invalid rev format") from None
-    return str(value)
+    if not isinstance(value, str) or not revision.REV.match(value):
+        raise BadRequest("Invalid rev format")
+    return value
 
 
 def edit(document: Document, identity: str, base: str | None) -> Edit:

@@ -10,7 +10,7 @@ from after.errors import BadRequest
 REVS_LIMIT = 100
 """How many hashes of a revision's ancestry are kept, so that a replication finds where two copies parted."""
 
-_REV = re.compile(r"^([1-9]\d{0,15})-([0-9a-f]{1,64})$")
+REV = re.compile(r"^([1-9]\d{0,15})-([0-9a-f]{1,64})$")
 
 
 def following(rev: str | None, deleted: bool, body: bytes) -> str:
@@ -25,7 +25,7 @@ def following(rev: str | None, deleted: bool, body: bytes) -> str:
 
 def parse(rev: str) -> tuple[int, str]:
     """Split a revision into its number and its hash; raise `BadRequest` where it is not one."""
-    match = _REV.match(rev)
+    match = REV.match(rev)
     if match is None:
         raise BadRequest(f"_rev: {rev!r} is not a revision")
     return int(match[1]), match[2]

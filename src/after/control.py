@@ -16,7 +16,8 @@ TRIES = 10
 PAGE = 500
 FORGOTTEN = 5 * MINUTE
 """After so long without a heartbeat a process is gone, whatever its document says, and however our clock is set."""
-CONTROL_END = "\U0010ffff"
+HIGHEST = "\U0010ffff"
+"""A character that no other comes after: the end of a range of ids."""
 
 
 class Control:
@@ -29,7 +30,7 @@ class Control:
 
     async def workers(self) -> list[Document]:
         """Give all workers, each with its processes and the counts of its tasks, as `GET /tasks/workers` does."""
-        rows = await self._database.all(startkey=PREFIX, endkey=PREFIX + CONTROL_END, include_docs=True)
+        rows = await self._database.all(startkey=PREFIX, endkey=PREFIX + HIGHEST, include_docs=True)
         counted = await self._database.view("by_worker", group_level=2)
         counts = {(row.key[0], row.key[1]): row.value for row in counted}
         return roster([row.doc for row in rows if row.doc is not None], counts, now(self._clock))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from after.errors import BadRequest, InvalidTask
+from after.errors import BadRequest
 from after.server.rows import Edit, encode, keys
 from after.status import Role
-from after.task import MAX_ID_LENGTH, Document, check, is_task
+from after.task import Document, check, is_task
 
 
 def edit(document: Document, identity: str, base: str | None, role: Role) -> Edit:
@@ -40,14 +38,3 @@ _SPECIAL = frozenset(
         "_local_seq",
     }
 )
-
-
-def check_document_id(identity: Any) -> str:
-    """Give the id of any document; raise `InvalidTask` unless a document may have it."""
-    if not isinstance(identity, str) or not identity:
-        raise InvalidTask("_id", "expected a string that is not empty")
-    if len(identity) > MAX_ID_LENGTH:
-        raise InvalidTask("_id", f"expected 1 to {MAX_ID_LENGTH} characters, got {len(identity)}")
-    if identity.startswith("_") and not identity.startswith("_design/"):
-        raise InvalidTask("_id", "must not start with '_'")
-    return identity

@@ -16,7 +16,7 @@ FLOORS = (
     ("lifecycle", "drivers"),
     ("scheduler", "database"),
     ("jobs", "client", "control"),
-    ("blocking", "health", "worker", "server"),
+    ("blocking", "health", "worker", "server", "design"),
     ("",),
     ("cli",),
     ("__main__",),

@@ -1,0 +1,2 @@
+function (newDoc, oldDoc, userCtx, secObj) {
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import lateness, limit, million, posting, scheduler, throughput
+from benchmarks import couchdb, lateness, limit, million, outage, posting, scheduler, throughput
 
 SCENARIOS = {
     "limit": limit.main,
@@ -13,6 +13,8 @@ SCENARIOS = {
     "lateness": lateness.main,
     "scheduler": scheduler.main,
     "million": million.main,
+    "couchdb": couchdb.main,
+    "outage": outage.main,
 }
 
 

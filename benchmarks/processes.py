@@ -14,12 +14,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 JOBS = Path(__file__).with_name("jobs.py")
 NAME = "bench"
 RUNS = 5
 LOOK_SECONDS = 0.05
+
+
+class Engine(Protocol):
+    """What tasks are put into, and a worker is started on."""
+
+    @property
+    def url(self) -> str:
+        """The database's URL."""
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Give what `GET /tasks/workers` says."""
 
 
 class Process:
@@ -70,8 +81,12 @@ class Server(Process):
 
     def count(self, status: str) -> int:
         """Give how many tasks of the worker are in a status."""
-        workers = self.ask("GET", "/tasks/workers")["workers"]
-        return sum(worker["tasks"].get(status, 0) for worker in workers if worker["name"] == NAME)
+        return sum(worker["tasks"].get(status, 0) for worker in self.workers() if worker["name"] == NAME)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Give what `GET /tasks/workers` says."""
+        workers: list[dict[str, Any]] = self.ask("GET", "/tasks/workers")["workers"]
+        return workers
 
     def _answers(self) -> bool:
         try:
@@ -83,13 +98,9 @@ class Server(Process):
 class Worker(Process):
     """`after start` with the job `nothing`, ready to work."""
 
-    def __init__(self, server: Server, *options: str) -> None:
-        super().__init__("start", NAME, "--jobs", str(JOBS), "--url", server.url, "--log-level", "warning", *options)
-        until(lambda: self._is_known(server))
-
-    def _is_known(self, server: Server) -> bool:
-        workers = server.ask("GET", "/tasks/workers")["workers"]
-        return any(one["pid"] == self.process.pid for worker in workers for one in worker["instances"])
+    def __init__(self, engine: Engine, *options: str) -> None:
+        super().__init__("start", NAME, "--jobs", str(JOBS), "--url", engine.url, "--log-level", "warning", *options)
+        until(lambda: any(one["pid"] == self.process.pid for worker in engine.workers() for one in worker["instances"]))
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -110,9 +121,9 @@ def serving() -> Iterator[Server]:
 
 
 @contextmanager
-def working(server: Server, *options: str) -> Iterator[Worker]:
+def working(engine: Engine, *options: str) -> Iterator[Worker]:
     """Run a worker for the length of a block."""
-    worker = Worker(server, *options)
+    worker = Worker(engine, *options)
     try:
         yield worker
     finally:

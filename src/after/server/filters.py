@@ -7,7 +7,7 @@ from typing import Any
 
 from after.errors import BadRequest, NotFound
 from after.selector import compile_selector
-from after.server.rows import Change, encode
+from after.server.rows import Change
 from after.status import ENDED, REQUESTS, Status
 from after.task import Document, is_task
 
@@ -37,25 +37,12 @@ def chosen(given: dict[str, str], body: Document) -> Matches | None:
 
 def on_documents(matches: Callable[[Document], bool]) -> Matches:
     """Give the filter that asks about documents with `_id`, `_rev` and, where it applies, `_deleted`."""
-    return lambda change: matches(whole(change))
-
-
-def whole(change: Change) -> Document:
-    """Give the document of a change as its readers see it."""
-    row = change.row
-    document = {"_id": row.id, "_rev": row.rev, **change.document}
-    if row.deleted:
-        document["_deleted"] = True
-    return document
+    return lambda change: matches(change.document)
 
 
 def by_selector(selector: Any) -> Matches:
     """Give the filter for a selector; only one that asks for it hears of a deletion, since that has no fields."""
-    matches = compile_selector(selector)
-    if b'"_' in encode(selector):
-        return on_documents(matches)
-    # Hardly any selector asks for `_id` and the like, and without them no document has to be made anew.
-    return lambda change: matches(change.document)
+    return on_documents(compile_selector(selector))
 
 
 def by_id(identities: Any) -> Matches:

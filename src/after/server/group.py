@@ -13,6 +13,7 @@ from after.server import sql
 from after.server.revision import extended, following
 from after.server.rows import NO_KEYS, Answer, Change, Edit, Keys, Row, Written
 from after.status import refused
+from after.task import Document
 
 
 class State(msgspec.Struct):
@@ -96,7 +97,7 @@ class Group:
         state.worker, state.status = state.keys[:2]
         self._tally[state.counted()] += 1
         self._written.pop(edit.id, None)
-        self._written[edit.id] = Change(Row(edit.id, rev, self.seq, edit.deleted, edit.body), edit.document)
+        self._written[edit.id] = Change(Row(edit.id, rev, self.seq, edit.deleted, edit.body), _whole(edit, rev))
         return Written(edit.id, rev, self.seq)
 
     def _execute(self, statement: sql.Statement, rows: list[tuple[object, ...]]) -> None:
@@ -105,3 +106,12 @@ class Group:
             values = [value for row in rows[start : start + size] for value in row]
             self._connection.execute(statement(size), values)
             start += size
+
+
+def _whole(edit: Edit, rev: str) -> Document:
+    """Give the document of an edit as readers see it: in place, since nobody else needs it any more."""
+    document = edit.document
+    document["_id"], document["_rev"] = edit.id, rev
+    if edit.deleted:
+        document["_deleted"] = True
+    return document

@@ -28,7 +28,10 @@ NO_KEYS = (None, None, None, None, None)
 
 
 class Edit(Struct, frozen=True, gc=False):
-    """One document to write in the place of the revision `base`, or anew where that is None."""
+    """One document to write in the place of the revision `base`, or anew where that is None.
+
+    `body` is `document` as JSON, without `_id` and `_rev`. The edit owns its document.
+    """
 
     id: str
     base: str | None
@@ -64,7 +67,7 @@ class Row(NamedTuple):
 
 
 class Change(Struct, frozen=True, gc=False):
-    """A committed edit, as the changes feed tells it."""
+    """A committed edit, as the changes feed tells it; `document` has its `_id`, `_rev` and, if so, `_deleted`."""
 
     row: Row
     document: Document

@@ -76,15 +76,3 @@ function refuseWorkerFields(given, stored) {
 function isAbsent(value) {
   return value === null || value === undefined;
 }
-
-function refuseWorkerFields(given, stored) {
-  for (const field of table.workerFields) {
-    if (json.has(given, field) && !json.equal(given[field], isAbsent(stored[field]) ? null : stored[field])) {
-      throw errors.forbidden(field + ": is set by workers only");
-    }
-  }
-}
-
-function isAbsent(value) {
-  return value === null || value === undefined;
-}

@@ -43,7 +43,9 @@ class Database:
 
     def call(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send a request below the database as one of the three."""
-        return self._send(who, method, f"/{self.name}/{path}", body, {name.replace("_", "-"): v for name, v in headers.items()})
+        return self._send(
+            who, method, f"/{self.name}/{path}", body, {name.replace("_", "-"): v for name, v in headers.items()}
+        )
 
     def task(self, who: str, method: str, identity: str, body: Any = None, **headers: str) -> Answer:
         """Send a request to the update function of tasks."""
@@ -61,7 +63,9 @@ class Database:
             self._send("admin", "DELETE", f"{path}?rev={self._send('admin', 'GET', path).json['_rev']}")
         self._client.close()
 
-    def _send(self, who: str, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
+    def _send(
+        self, who: str, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Answer:
         account = self._admin if who == "admin" else f"{self.name}-{who}:{self.name}"
         token = {"Authorization": f"Basic {b64encode(account.encode()).decode()}"}
         return self._client.call(method, path, body, {**token, **(headers or {})})
@@ -119,7 +123,10 @@ def test_an_id_is_made_and_wrong_bodies_are_refused(database: Database) -> None:
     assert database.call("client", "GET", made.json["id"]).json["own"] == "é🦆"
     assert database.task("client", "DELETE", made.json["id"]).status == 200
 
-    assert refusal(database.task("client", "POST", "b", b"{}", Content_Type="text/plain"))[:2] == (415, "bad_content_type")
+    assert refusal(database.task("client", "POST", "b", b"{}", Content_Type="text/plain"))[:2] == (
+        415,
+        "bad_content_type",
+    )
     assert refusal(database.task("client", "POST", "b", b"{"))[:2] == (400, "bad_request")
     assert refusal(database.task("client", "POST", "b", []))[2] == "the body: expected a JSON object, got an array"
     deep = b'{"worker":"w","job":"j","own":' + b"[" * 3000 + b"]" * 3000 + b"}"
@@ -138,11 +145,15 @@ def test_the_rules_hold_for_every_change_of_status(database: Database) -> None:
         stored = [{"_id": one, **TASK, "status": old} for one, (old, _) in zip(ids, cases, strict=True) if old]
         rows = database.call("admin", "POST", "_bulk_docs", {"docs": stored}).json
         revs = {row["id"]: {"_rev": row["rev"]} for row in rows}
-        wanted = [{"_id": one, **revs.get(one, {}), **TASK, "status": new} for one, (_, new) in zip(ids, cases, strict=True)]
+        wanted = [
+            {"_id": one, **revs.get(one, {}), **TASK, "status": new} for one, (_, new) in zip(ids, cases, strict=True)
+        ]
         told = database.call(role, "POST", "_bulk_docs", {"docs": wanted}).json
         assert [row.get("reason") for row in told] == [refused(old, new, role) for old, new in cases]
         current = database.call("client", "GET", "_all_docs").json["rows"]
-        gone = [{"_id": row["id"], "_rev": row["value"]["rev"], "_deleted": True} for row in current if ":" in row["id"]]
+        gone = [
+            {"_id": row["id"], "_rev": row["value"]["rev"], "_deleted": True} for row in current if ":" in row["id"]
+        ]
         assert all("rev" in row for row in database.call("client", "POST", "_bulk_docs", {"docs": gone}).json)
 
 
@@ -162,7 +173,9 @@ def test_a_worker_is_paused(database: Database) -> None:
     answer = database.call("client", "POST", path, {"paused": True, "note": "stocktaking"})
     assert answer.json == {"ok": True, "worker": {"name": "manobi", "paused": True, "note": "stocktaking"}}
     assert database.call("client", "GET", "worker:manobi").json["paused"] is True
-    assert database.view("roster", "group=true") == [(["manobi", "control", {"note": "stocktaking", "paused": True}], 1)]
+    assert database.view("roster", "group=true") == [
+        (["manobi", "control", {"note": "stocktaking", "paused": True}], 1)
+    ]
     assert refusal(database.call("client", "POST", path, {})) == (400, "bad_request", "paused: expected true or false")
 
 

@@ -49,8 +49,11 @@ clocks = (
     | joined(digits(0, 23, 2), digits(0, 60, 2), ["", "00", "59", "61"], fractions | st.just(""))
     | digits(0, 23, 2)
 )
-zones = st.sampled_from(["", "Z", "z", "+00:00", "-00:00", "+05:30", "-0345", "+01", "+23:59", "-24:00", "+01:99", "+1", "-"]) | joined(
-    ["+", "-"], digits(0, 25, 2), [":", ""], digits(0, 60, 2), [":", ""], ["00", "30", "59", "60"], ["", ".5", ",5", ".123456789"]
+zones = st.sampled_from(
+    ["", "Z", "z", "+00:00", "-00:00", "+05:30", "-0345", "+01", "+23:59", "-24:00", "+01:99", "+1", "-"]
+) | joined(
+    ["+", "-"], digits(0, 25, 2), [":", ""], digits(0, 60, 2), [":", ""], ["00", "30", "59", "60"],
+    ["", ".5", ",5", ".123456789"],
 )  # fmt: skip
 instants = joined(days, ["T", " ", "t", "", "_", "TT"], clocks, zones) | days
 
@@ -73,11 +76,13 @@ def test_dates(text: str) -> None:
 @given(instants, st.integers(0, 30), st.sampled_from(["", ":", "0", ".", "Z", "+", "x", "é", "\x00", "\n", "00"]))
 def test_dates_with_something_odd_in_them(text: str, place: int, odd: str) -> None:
     changed = text[:place] + odd + text[place + 1 :]
-    if not changed[4:5] == "W" or changed[7:8] != "-":  # Python takes 2026W49-12 for twelve o'clock, of no day
+    if changed[4:5] != "W" or changed[7:8] != "-":  # Python takes 2026W49-12 for twelve o'clock, of no day
         assert in_javascript("parseInstant", changed) == outcome(parse_instant, changed)
 
 
-@pytest.mark.parametrize("value", [None, 5, True, ["2026-12-01"], {"a": "b"}, "", "it's", "x" * 200, "🦆" * 200, "a\tb\u200b"])
+@pytest.mark.parametrize(
+    "value", [None, 5, True, ["2026-12-01"], {"a": "b"}, "", "it's", "x" * 200, "🦆" * 200, "a\tb\u200b"]
+)
 def test_what_is_no_date(value: Any) -> None:
     assert in_javascript("parseInstant", value) == outcome(parse_instant, value)
     assert in_javascript("parseElapsed", value) == outcome(parse_elapsed, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -50,7 +51,8 @@ class Requests:
         kind = {} if body is None else {"Content-Type": "application/json"}
         text = "undefined" if body is None else body.decode()
         request = {
-            "id": identity, "method": method, "headers": {**kind, **headers}, "body": text, "path": ["after"], "uuid": "0f" * 16,
+            "id": identity, "method": method, "headers": {**kind, **headers}, "body": text,
+            "path": ["after"], "uuid": "0f" * 16,
         }  # fmt: skip
         stored = self._stored.get(identity)
         given = stored and {**stored, "_revisions": {"start": 1, "ids": ["x"]}}
@@ -120,13 +122,13 @@ STEPS: list[tuple[Any, ...]] = [
     ("POST", "a", {"status": "done"}),
     ("POST", "a", {"status": "schedule", "date": "2027-01-01"}),
     *(("POST", "a", {"status": status}) for status in ("scheduled", "running", "canceled", "paused", 5, None, "")),
-    *(("POST", "a", {**TASK, "status": status}) for status in ("scheduled", "running", "canceled", "paused", "schedule")),
+    *(("POST", "a", {**TASK, "status": status}) for status in ("scheduled", "canceled", "paused", "schedule")),
     ("DELETE", "a", None, {"If-Match": '"1-x"'}),
     ("DELETE", "a", None),
     ("DELETE", "a", None),
     ("POST", "a", TASK),
     ("DELETE", "a", None, {"If-Match": '"CURRENT"'}),
-    *(("POST", "none", {"status": status}) for status in ("cancel", "schedule", "running", "canceled", "waiting", "done")),
+    *(("POST", "none", {"status": status}) for status in ("cancel", "schedule", "running", "waiting", "done")),
     ("POST", "none", {**TASK, "status": "running"}),
     ("POST", "none", {**TASK, "status": "cancel"}),
     ("POST", "none", {**TASK, "_rev": "1-abc"}),
@@ -138,7 +140,6 @@ STEPS: list[tuple[Any, ...]] = [
     ("POST", "none", {**TASK, "date": "PT5X"}),
     ("POST", "none", {**TASK, "date": "P1M"}),
     ("POST", "none", {**TASK, "date": "P9999Y"}),
-    ("POST", "none", {**TASK, "date": "P3000000D"}),
     ("POST", "none", {**TASK, "worker": ""}),
     ("POST", "nulls", {**TASK, "history": None, "result": None, "own": None}),
     ("POST", "nulls", {**TASK, "history": None}),
@@ -155,7 +156,7 @@ STEPS: list[tuple[Any, ...]] = [
     ("POST", "wrong", TASK, {"Content-Type": "application/json; charset=utf-8"}),
     *(("POST", "body", body) for body in (b"[1]", b'"x"', b"5", b"null", b"true", nested(64), nested(63))),
     ("POST", "body", b'{"own":"' + b"x" * 1024 * 1024 + b'"}'),
-    ("POST", "body", '{"own":"'.encode() + "é".encode() * 1024 * 512 + b'"}'),
+    ("POST", "body", b'{"own":"' + "é".encode() * 1024 * 512 + b'"}'),
     ("POST", "large", b'{"worker":"w","job":"j","date":"2026-12-01","own":"' + "é".encode() * 500_000 + b'"}'),
 ]  # fmt: skip
 
@@ -188,6 +189,12 @@ def test_bodies_that_are_no_json() -> None:
         written, response, told = answer(None, None, "a", body=body)
         assert (written, response["code"], told["error"]) == (None, 400, "bad_request")
         assert told["reason"].startswith("the body is not JSON: ")
+
+
+def test_a_duration_that_leads_beyond_all_years_is_refused() -> None:
+    _, response, told = answer(None, {**TASK, "date": "P3000000D"}, "a")
+    assert response["code"] == 400
+    assert re.fullmatch(r"date: \d+ is outside the years 0001 to 9999", told["reason"])
 
 
 def test_an_answer_says_where_the_task_is_and_does_not_pretend_to_know_its_revision() -> None:
@@ -227,7 +234,14 @@ def test_a_task_without_an_id_gets_one_that_ascends_with_time() -> None:
     assert all(UUID(one).version == 7 for one in ids(["", "abc", "60d0_zz"]))
 
 
-CONTROL = {"_id": "worker:w", "_rev": "3-c", "type": "control", "name": "w", "paused": False, "stop": "2026-01-01T00:00:00.000Z"}
+CONTROL = {
+    "_id": "worker:w",
+    "_rev": "3-c",
+    "type": "control",
+    "name": "w",
+    "paused": False,
+    "stop": "2026-01-01T00:00:00.000Z",
+}
 
 
 @pytest.mark.parametrize("stored", [None, CONTROL])
@@ -235,15 +249,20 @@ def test_a_worker_is_paused_and_resumed(stored: Document | None) -> None:
     for asked in ({"paused": True, "note": "stocktaking"}, {"paused": False}):
         written, response, told = answer(stored, asked, "worker:w", "worker")
         note = asked.get("note")
-        assert (response["code"], told) == (200, {"ok": True, "worker": {"name": "w", "paused": asked["paused"], "note": note}})
+        assert (response["code"], told) == (
+            200,
+            {"ok": True, "worker": {"name": "w", "paused": asked["paused"], "note": note}},
+        )
         assert written.pop("at")
         assert written == {
-            "_id": "worker:w", **(stored or {}), "type": "control", "name": "w", "paused": asked["paused"], "note": note, "by": "client",
+            "_id": "worker:w", **(stored or {}), "type": "control", "name": "w", "paused": asked["paused"],
+            "note": note, "by": "client",
         }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "asked", [{}, {"paused": 1}, {"paused": "yes"}, {"paused": True, "note": 5}, {"paused": True, "b": 1, "a": 2}, [], 5, "x"]
+    "asked",
+    [{}, {"paused": 1}, {"paused": "yes"}, {"paused": True, "note": 5}, {"paused": True, "b": 1, "a": 2}, [], 5, "x"],
 )
 def test_a_wrong_pause_is_refused_as_the_embedded_server_does(client: Client, asked: Any) -> None:
     assert client.post("/tasks/w", TASK | {"worker": "w"}).status == 201

@@ -122,5 +122,7 @@ def test_the_roster_tells_all_that_is_told_of_workers() -> None:
     assert rows("roster", {**TASK, "status": "done"}) == [[["w", "task", "done"], None]]
     assert rows("roster", process) == [[["w", "instance", dict.fromkeys(TOLD, "x")], None]]
     assert rows("roster", control) == [[["w", "control", {"paused": True, "note": "n"}], None]]
-    assert rows("roster", {**control, "paused": None, "note": 5}) == [[["w", "control", {"paused": False, "note": None}], None]]
+    assert rows("roster", {**control, "paused": None, "note": 5}) == [
+        [["w", "control", {"paused": False, "note": None}], None]
+    ]
     assert rows("roster", {**control, "name": 5}) == rows("roster", {"_id": "c", "name": "w", "type": "control"}) == []

@@ -71,6 +71,12 @@ def test_dates(text: str) -> None:
     assert in_javascript("parseInstant", text) == outcome(parse_instant, text)
 
 
+@pytest.mark.parametrize("year", ["0004", "0100", "0400", "1900", "2000", "2023", "2024", "2400", "9996"])
+def test_where_calendars_differ(year: str) -> None:
+    for day in ("-02-28", "-02-29", "-02-30", "-03-01", "-12-31", "-04-31", "-W01-1", "-W52-7", "-W53-1", "W537"):
+        assert in_javascript("parseInstant", year + day) == outcome(parse_instant, year + day)
+
+
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="other Pythons are tolerant in other places")
 @settings(max_examples=300)
 @given(instants, st.integers(0, 30), st.sampled_from(["", ":", "0", ".", "Z", "+", "x", "é", "\x00", "\n", "00"]))

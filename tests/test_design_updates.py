@@ -137,6 +137,7 @@ STEPS: list[tuple[Any, ...]] = [
     ("POST", "none", {**TASK, "history": []}),
     ("POST", "none", {**TASK, "_deleted": True}),
     ("POST", "none", {**TASK, "": 5, "_": 6}),
+    ("POST", "none", {**TASK, "a\n_b": 5}),
     ("POST", "none", {**TASK, "date": "PT5X"}),
     ("POST", "none", {**TASK, "date": "P1M"}),
     ("POST", "none", {**TASK, "date": "P9999Y"}),

@@ -2,6 +2,6 @@ function (req) {
   try {
     return require("lib/routes").route(req);
   } catch (thrown) {
-    return require("lib/http").refused(thrown);
+    return require("lib/request").refused(thrown);
   }
 }

@@ -1,8 +1,8 @@
 // The feed of tasks: what CouchDB's own feed has to be told of a request. The counterpart of after/server/feed.py.
 
 const errors = require("./errors");
-const http = require("./http");
 const listing = require("./listing");
+const parameters = require("./parameters");
 
 const DAY = 24 * 60 * 60 * 1000;
 const FEEDS = ["normal", "longpoll", "continuous", "live", "eventsource"];
@@ -15,12 +15,12 @@ exports.PARAMETERS = OTHERS.concat(FLAGS, listing.FILTERS);
 exports.query = function (given) {
   const query = {
     filter: "after/tasks",
-    feed: http.oneOf(given, "feed", FEEDS),
+    feed: parameters.oneOf(given, "feed", FEEDS),
     since: since(given),
-    style: http.oneOf(given, "style", ["main_only", "all_docs"]),
+    style: parameters.oneOf(given, "style", ["main_only", "all_docs"]),
   };
   for (const name of FLAGS) {
-    if (http.flag(given, name)) {
+    if (parameters.flag(given, name)) {
       query[name] = "true";
     }
   }
@@ -28,7 +28,7 @@ exports.query = function (given) {
     throw errors.badRequest("descending: goes with feed=normal only");
   }
   if (given.limit !== undefined) {
-    query.limit = String(http.number(given, "limit", 1, 0));
+    query.limit = String(parameters.number(given, "limit", 1, 0));
   }
   listing.filter(given);
   return Object.assign(query, patience(given), only(given, listing.FILTERS));
@@ -40,7 +40,7 @@ function since(given) {
   const text = given[name] === undefined ? "0" : given[name];
   const seq = text.replace(/^"+|"+$/g, "");
   if (seq !== "now" && !/^[0-9]{1,20}(-[\w-]+)?$/.test(seq)) {
-    throw http.unexpected("since", "a seq of this database, 0 or now", text);
+    throw parameters.unexpected("since", "a seq of this database, 0 or now", text);
   }
   return seq;
 }
@@ -52,7 +52,7 @@ function patience(given) {
   }
   for (const name of Object.keys(wanted)) {
     if (name === "timeout" || wanted[name] !== "true") {
-      wanted[name] = String(Math.min(http.number(given, name, DAY, name === "timeout" ? 0 : 1), DAY));
+      wanted[name] = String(Math.min(parameters.number(given, name, DAY, name === "timeout" ? 0 : 1), DAY));
     }
   }
   return wanted;

@@ -4,8 +4,8 @@
 const cursor = require("./cursor");
 const dates = require("./dates");
 const errors = require("./errors");
-const http = require("./http");
 const json = require("./json");
+const parameters = require("./parameters");
 const table = require("./table");
 const task = require("./task");
 
@@ -28,7 +28,7 @@ exports.filter = function (given) {
   const statuses = given.status === undefined ? [] : Array.from(new Set(given.status.split(","))).sort(json.compare);
   for (const status of statuses) {
     if (!table.statuses.includes(status)) {
-      throw errors.badRequest("status: " + http.repr(status) + " is not one of " + table.statuses.join(", "));
+      throw errors.badRequest("status: " + parameters.repr(status) + " is not one of " + table.statuses.join(", "));
     }
   }
   return { worker: given.worker, statuses: statuses, tag: given.tag };
@@ -46,7 +46,7 @@ exports.matches = function (wanted, document) {
 
 // How many elements a page may have.
 exports.limit = function (given) {
-  return http.number(given, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT);
+  return parameters.number(given, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT);
 };
 
 // The view that has the tasks which a request wants, and the query to it. What the list function has to know besides

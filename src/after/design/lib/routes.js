@@ -6,9 +6,10 @@
 const cursor = require("./cursor");
 const errors = require("./errors");
 const feed = require("./feed");
-const http = require("./http");
 const json = require("./json");
 const listing = require("./listing");
+const parameters = require("./parameters");
+const request = require("./request");
 
 const LIST = { GET: tasks, POST: updating("task") };
 const PAGE = { GET: page };
@@ -42,18 +43,14 @@ exports.route = function (req) {
   }
   const found = find(path);
   if (!json.has(found.methods, req.method)) {
-    throw notAllowed(Object.keys(found.methods));
+    return notAllowed(Object.keys(found.methods));
   }
   return found.methods[req.method](query, found.name);
 };
 
 function notAllowed(methods) {
-  return {
-    code: 405,
-    error: "method_not_allowed",
-    reason: "this path does not take this method",
-    headers: { Allow: methods.join(", ").replace("GET", "GET, HEAD") },
-  };
+  const told = { error: "method_not_allowed", reason: "this path does not take this method" };
+  return request.answer(405, told, { Allow: methods.join(", ").replace("GET", "GET, HEAD") });
 }
 
 // What follows /DB/_design/after/_rewrite/ in a path; null where not even the last slash does.
@@ -110,17 +107,17 @@ function encoded(text) {
 }
 
 function tasks(query) {
-  const wanted = listing.wanted(http.parameters(query, listing.PARAMETERS));
+  const wanted = listing.wanted(parameters.read(query, listing.PARAMETERS));
   return { path: "_list/tasks/" + wanted.view, query: wanted.query };
 }
 
 function task(query, id) {
-  http.parameters(query, []);
+  parameters.read(query, []);
   return showing("task", id, {});
 }
 
 function history(query, id) {
-  const given = http.parameters(query, ["limit", "cursor"]);
+  const given = parameters.read(query, ["limit", "cursor"]);
   const first = given.cursor === undefined ? 0 : cursor.read(given.cursor, ["number"])[0];
   return showing("history", id, { first: String(first), limit: String(listing.limit(given)) });
 }
@@ -128,24 +125,24 @@ function history(query, id) {
 function showing(show, id, query) {
   // What begins so is no task, and local documents are nobody's business.
   if (id[0] === "_") {
-    throw errors.notFound("there is no task " + http.repr(id));
+    throw errors.notFound("there is no task " + parameters.repr(id));
   }
   return { path: "_show/" + show + "/" + encoded(id), query: query };
 }
 
 function changes(query) {
-  return { path: "../../_changes", query: feed.query(http.parameters(query, feed.PARAMETERS)) };
+  return { path: "../../_changes", query: feed.query(parameters.read(query, feed.PARAMETERS)) };
 }
 
 function page(query) {
-  http.parameters(query, []);
+  parameters.read(query, []);
   return { path: "index.html", query: {} };
 }
 
 // Makes the route to an update function; the id of its document is what the path names, behind a prefix.
 function updating(update, prefix) {
   return function (query, id) {
-    http.parameters(query, []);
+    parameters.read(query, []);
     const document = id === undefined ? "" : "/" + encoded((prefix || "") + id);
     return { path: "_update/" + update + document, query: {} };
   };
@@ -154,7 +151,7 @@ function updating(update, prefix) {
 // Makes the route to a list function that needs no more than the counts and states of all workers, or of one.
 function roster(list) {
   return function (query, worker) {
-    http.parameters(query, []);
+    parameters.read(query, []);
     const wanted = { group: "true" };
     if (worker !== undefined) {
       wanted.startkey = JSON.stringify([worker]);

@@ -1,10 +1,9 @@
 function (doc, req) {
-  const http = require("lib/http");
+  const json = require("lib/json");
+  const request = require("lib/request");
   if (!doc || !require("lib/task").isTask(doc)) {
-    return http.refused(require("lib/errors").notFound("there is no task " + http.repr(req.id)));
+    return request.refused(require("lib/errors").notFound("there is no task " + json.cut(json.repr(req.id), 80)));
   }
-  const told = Object.assign({}, doc);
-  delete told._revisions; // which CouchDB adds for functions like this one
-  delete told._conflicts;
-  return http.json(200, told);
+  // These two CouchDB adds for functions like this one.
+  return request.answer(200, json.without(doc, ["_revisions", "_conflicts"]));
 }

@@ -1,26 +1,12 @@
-// Requests and answers of the REST interface: the query and its checks, answers in JSON, errors in CouchDB's shape.
+// The parameters of a request, and what may be wrong with them. The counterpart of part of after/server/http.py.
 
 const errors = require("./errors");
 const json = require("./json");
 
 const MOST = Math.pow(2, 53);
 
-// An answer with a JSON body, as rewrites, shows and updates return it.
-exports.json = function (code, value, headers) {
-  const kind = { "Content-Type": "application/json" };
-  return { code: code, headers: Object.assign(kind, headers), body: JSON.stringify(value) + "\n" };
-};
-
-// The answer to a refusal that was thrown. Any other error is a defect, and is thrown on.
-exports.refused = function (thrown) {
-  if (!thrown || !thrown.code) {
-    throw thrown;
-  }
-  return exports.json(thrown.code, { error: thrown.error, reason: thrown.reason }, thrown.headers);
-};
-
 // The parameters of a query such as "a=1&b=x%20y"; throws for one that is unknown or given twice.
-exports.parameters = function (query, known) {
+exports.read = function (query, known) {
   const given = {};
   for (const pair of query.split("&").filter(Boolean)) {
     const [name, value] = pair.split(/=([^]*)/).map(decoded);
@@ -79,6 +65,7 @@ exports.oneOf = function (given, name, known) {
   return text;
 };
 
+// The refusal of a parameter that is not what it should be.
 exports.unexpected = function (name, expected, text) {
   return errors.badRequest(name + ": expected " + expected + ", got " + exports.repr(text));
 };

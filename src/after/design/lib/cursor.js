@@ -18,12 +18,19 @@ exports.read = function (text, types) {
   } catch (error) {
     position = []; // which no cursor stands for
   }
-  const fits = types.every((type, place) => typeof position[place] === type);
-  if (!fits || exports.write(position) !== text) {
+  if (!fits(position, types) || exports.write(position) !== text) {
     throw errors.badRequest("cursor: is not one that this server gave for this list");
   }
   return position;
 };
+
+function fits(position, types) {
+  return (
+    Array.isArray(position) &&
+    position.length === types.length &&
+    types.every((type, place) => typeof position[place] === type)
+  );
+}
 
 // Four bytes that tell a cursor from other text (FNV-1a). Who makes one up gets a page that he may see anyway.
 function seal(raw) {

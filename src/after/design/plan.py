@@ -28,11 +28,12 @@ class Step(Struct, frozen=True):
     """One change: what people are told of it, and what is done where.
 
     `put` puts `body`; `remove` deletes a document; `drop` deletes what has no revision: a database, a setting;
-    `build` waits for the indexes of a design document; `tidy` posts nothing. `secret` adds the password to the body.
+    `build` waits for the indexes of a design document, also on the disk; `use` has it take over those that are built;
+    `tidy` posts nothing. `secret` adds the password to the body.
     """
 
     line: str
-    do: Literal["put", "remove", "drop", "build", "tidy"]
+    do: Literal["put", "remove", "drop", "build", "use", "tidy"]
     path: str
     body: object = None
     secret: bool = False
@@ -163,7 +164,11 @@ def _design(found: Found, wanted: Document) -> list[Step]:
             body = {"_id": STAGED, **_revision(found.staged), "after": wanted["after"], **_views(wanted)}
             steps.append(Step(f"put {STAGED}, the new views", "put", staged, body))
         steps.append(Step(f"build the indexes of {found.documents} documents", "build", staged))
-        leftover = [Step(f"remove {STAGED}", "remove", staged)]
+        # An index has the name of the first that asked for it, and is closed when that goes, unless it has another.
+        leftover = [
+            Step(f"hand the indexes over to {ID}", "use", where),
+            Step(f"remove {STAGED}", "remove", staged),
+        ]
     steps.append(Step(_put_line(found.design, wanted), "put", where, {**wanted, **_revision(found.design)}))
     tidy = Step("remove the files of old indexes", "tidy", path(found.database) + "/_view_cleanup")
     return [*steps, *leftover, *([tidy] if changed and found.design is not None else [])]

@@ -77,8 +77,10 @@ async def _server(server: Server) -> None:
     try:
         welcome = await server.get("")
         session = await server.get("_session")
-    except (Unauthorized, Forbidden) as error:
-        raise AfterError(f"{server.url} says: {error.reason} The URL is to be {EXAMPLE}, with a server admin") from None
+    except Unauthorized as error:
+        raise AfterError(f"{server.url} says: {error.reason} The URL is to be {EXAMPLE}, of a server admin") from None
+    except Forbidden as error:  # such as an account that is locked for some minutes after five wrong passwords
+        raise AfterError(f"{server.url} says: {error.reason}") from None
     if refused := engine_refused(welcome) or account_refused(session):
         raise AfterError(f"{server.url} {refused}")
 

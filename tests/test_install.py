@@ -1,7 +1,7 @@
 """`after install` and `after uninstall` as commands: what they refuse, and what they do to a real CouchDB.
 
-Set AFTER_TEST_COUCHDB_URL to a CouchDB 3, with the name and password of a server admin, and AFTER_TEST_COUCHDB_CLUSTER to
-the URLs of the nodes of a cluster, separated by commas. Each test has a database and names of its own, and removes them.
+AFTER_TEST_COUCHDB_URL names a CouchDB 3, with name and password of a server admin, and AFTER_TEST_COUCHDB_CLUSTER all
+nodes of a cluster, separated by commas. Each test has a database and names of its own, and removes them.
 """
 
 from __future__ import annotations

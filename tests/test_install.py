@@ -64,8 +64,12 @@ class Place:
                 return None
             raise
 
-    def as_user(self, password: str) -> str:
-        return str(URL(self.url).with_user(self.user).with_password(password))
+    def as_user(self, password: str) -> Place:
+        """Give the same place for its user."""
+        made = Place("")
+        made.__dict__ |= vars(self)
+        made.url = str(URL(self.url).with_user(self.user).with_password(password))
+        return made
 
     def snapshot(self) -> list[Any]:
         """Give all that installing may change, with revisions."""
@@ -197,15 +201,13 @@ class TestInstalling:
 
     def test_the_user_may_work_and_not_install(self, place: Place) -> None:
         install(place)
-        worker = Place(place.as_user(SECRET))
-        worker.name = place.name
-        assert worker.ask("GET", place.name)["doc_count"] == 1
+        assert place.as_user(SECRET).ask("GET", place.name)["doc_count"] == 1
         before = place.snapshot()
         for command in ("install", "uninstall"):
-            refused = after(command, place.as_user(SECRET))
+            refused = after(command, place.as_user(SECRET).url)
             assert (refused.code, refused.out) == (1, "")
             assert f"{place.user!r} with only the roles worker; installing needs a server admin" in refused.err
-            wrong = after(command, place.as_user("wrong"))
+            wrong = after(command, place.as_user("wrong").url)
             assert (wrong.code, wrong.out) == (1, "")
             assert "Name or password is incorrect" in wrong.err
             nobody = after(command, str(URL(place.url).with_user(None)))
@@ -218,10 +220,10 @@ class TestInstalling:
         place.ask("PUT", f"_users/org.couchdb.user:{place.user}", user)
         told = after("install", place.url, "--user", place.user).out
         assert f"user {place.user}: add the role worker\n" in told
-        session = Place(place.as_user("old")).ask("GET", "_session")
+        session = place.as_user("old").ask("GET", "_session")
         assert session["userCtx"]["roles"] == ["staff", "worker"]
         assert f"user {place.user}: set the password\n" in install(place, password="new").out
-        assert Place(place.as_user("new")).ask("GET", "_session")["userCtx"]["name"] == place.user
+        assert place.as_user("new").ask("GET", "_session")["userCtx"]["name"] == place.user
 
     def test_the_password_is_asked_for_twice_and_never_shown(self, place: Place) -> None:
         nobody = after("install", place.url, "--user", place.user, given="")
@@ -231,7 +233,7 @@ class TestInstalling:
         told = typed(["install", place.url, "--user", place.user], ["one", "two", SECRET, SECRET])
         assert "do not match" in told
         assert SECRET not in told
-        assert Place(place.as_user(SECRET)).ask("GET", "_session")["userCtx"]["roles"] == ["worker"]
+        assert place.as_user(SECRET).ask("GET", "_session")["userCtx"]["roles"] == ["worker"]
 
     def test_documents_of_others_are_left_alone_unless_told(self, place: Place) -> None:
         place.ask("PUT", place.name)

@@ -38,9 +38,10 @@ async def examine(url: str, digests: Collection[str] = ()) -> list[Finding]:
 
     `digests` are those of the design documents that this After would install in a CouchDB.
     """
+    found: list[Finding] = []
     try:
         async with Database(url) as database:
-            found = [await _engine(database), _clock(database), *await _disk(database)]
+            found += [await _engine(database), _clock(database), *await _disk(database)]
             if not await _is_after(database):
                 found += await _installed(database, digests)
                 if found[-1].level == "fail":
@@ -52,9 +53,10 @@ async def examine(url: str, digests: Collection[str] = ()) -> list[Finding]:
                 found += await _worker(database, worker)
             return found
     except Refusal as error:
-        return [Finding("fail", "engine", str(error), "is this the URL of an After database?")]
+        advice = "is this the URL of an After database? In CouchDB, after install makes one"
+        return [*found, Finding("fail", "engine", str(error), advice)]
     except AfterError as error:
-        return [Finding("fail", "engine", str(error), "after serve, or set AFTER_URL")]
+        return [*found, Finding("fail", "engine", str(error), "after serve, or set AFTER_URL")]
 
 
 async def _engine(database: Database) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from urllib.parse import quote
 
@@ -31,10 +32,11 @@ class Server:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Server:
-        auth = None if self.user is None else aiohttp.BasicAuth(self.user, self.password or "", "utf-8")
-        self._session = aiohttp.ClientSession(
-            auth=auth, timeout=aiohttp.ClientTimeout(total=TIMEOUT), headers={"Accept": "application/json"}
-        )
+        headers = {"Accept": "application/json"}
+        if self.user is not None:
+            named = f"{self.user}:{self.password or ''}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(named).decode()}"
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT), headers=headers)
         return self
 
     async def __aexit__(self, *error: object) -> None:

@@ -22,7 +22,10 @@ DATABASE_NAME = re.compile(r"[a-z][a-z0-9_$()+/-]*")
 
 
 class Found(Struct, kw_only=True):
-    """All that was looked at. A document that is not there is None; `config` is by node, section and key."""
+    """All that was looked at. A document that is not there is None; `config` is by node, section and key.
+
+    `documents` are those in the database beside After's design document.
+    """
 
     database: str
     account: str = ""
@@ -117,11 +120,11 @@ async def _database(server: Server, found: Found, all_data: bool) -> None:
         found.exists = False
         found.shards = await server.find("_node/_local/_config/cluster/q") or "2"
         return
-    found.documents = info["doc_count"]
     found.partitioned = bool((info.get("props") or {}).get("partitioned"))
     found.security = await server.get(f"{where}/_security")
     found.design = await server.find(document_path(found.database, ID))
     found.staged = await server.find(document_path(found.database, STAGED))
+    found.documents = info["doc_count"] - sum(one is not None for one in (found.design, found.staged))
     if all_data or not is_ours(found.design):
         rows = await server.get(f"{where}/_all_docs", limit=str(LOOKED_AT), include_docs="true")
         found.foreign = foreign(row.get("doc") or {} for row in rows["rows"])

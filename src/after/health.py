@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from after.clock import SystemClock, now
@@ -33,11 +33,19 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-async def examine(url: str) -> list[Finding]:
-    """Look at the engine, the workers and their tasks; give what was found, one line a thing."""
+async def examine(url: str, digests: Collection[str] = ()) -> list[Finding]:
+    """Look at the engine, the workers and their tasks; give what was found, one line a thing.
+
+    `digests` are those of the design documents that this After would install in a CouchDB.
+    """
+    found: list[Finding] = []
     try:
         async with Database(url) as database:
-            found = [await _engine(database), _clock(database), *await _disk(database)]
+            found += [await _engine(database), _clock(database), *await _disk(database)]
+            if not await _is_after(database):
+                found += await _installed(database, digests)
+                if found[-1].level == "fail":
+                    return found  # without the views there is nothing more to see
             workers = await Control(database).workers()
             if not workers:
                 found.append(Finding("ok", "workers", "none, and no tasks", "after start NAME --jobs MODULE"))
@@ -45,9 +53,10 @@ async def examine(url: str) -> list[Finding]:
                 found += await _worker(database, worker)
             return found
     except Refusal as error:
-        return [Finding("fail", "engine", str(error), "is this the URL of an After database?")]
+        advice = "is this the URL of an After database? In CouchDB, after install makes one"
+        return [*found, Finding("fail", "engine", str(error), advice)]
     except AfterError as error:
-        return [Finding("fail", "engine", str(error), "after serve, or set AFTER_URL")]
+        return [*found, Finding("fail", "engine", str(error), "after serve, or set AFTER_URL")]
 
 
 async def _engine(database: Database) -> Finding:
@@ -56,6 +65,30 @@ async def _engine(database: Database) -> Finding:
     name, version = ("After", vendor.get("version")) if vendor.get("name") == "After" else ("CouchDB", None)
     told = f"{name} {version or engine.get('version')} answers at {database.url}"
     return Finding("ok", "engine", f"{told}, {info.get('doc_count')} documents")
+
+
+async def _is_after(database: Database) -> bool:
+    vendor = (await database.engine()).get("vendor") or {}
+    return bool(vendor.get("name") == "After")
+
+
+async def _installed(database: Database, digests: Collection[str]) -> list[Finding]:
+    """Look whether CouchDB has the design document that this After would install."""
+    what, again = "design document", f"after install {database.url.with_user('ADMIN').with_password('PASSWORD')}"
+    try:
+        design = await database.get("_design/after")
+    except NotFound:
+        return [Finding("fail", what, "After is not installed in this database", again)]
+    told = design.get("after")
+    if not isinstance(told, dict):
+        return [Finding("fail", what, "_design/after is not After's", "use another database")]
+    found = []
+    if "validate_doc_update" not in design:
+        trust = f"trust all who may write, or {again}"
+        found.append(Finding("warn", what, "has no rules: whoever may write can set any status", trust))
+    if told.get("digest") in digests:
+        return found or [Finding("ok", what, f"of After {told.get('version')}")]
+    return [*found, Finding("warn", what, f"of After {told.get('version')}, differs from this one's", again)]
 
 
 def _clock(database: Database) -> Finding:

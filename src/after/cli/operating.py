@@ -10,6 +10,7 @@ import typer
 from after import __version__
 from after.cli.output import URL, AsJson, Url, as_json, coloured, complain, run, table
 from after.client import Client
+from after.design import design_document
 from after.errors import Refusal
 from after.health import Finding, examine
 from after.task import Document
@@ -85,7 +86,8 @@ def _told(task: Document, json: bool) -> None:
 
 def doctor(url: Url = URL, json: AsJson = False) -> None:
     """Look for what keeps tasks from running, and say what to do about it; fails where something does."""
-    findings = run(examine(url))
+    digests = [design_document(validation=validation)["after"]["digest"] for validation in (True, False)]
+    findings = run(examine(url, digests))
     if json:
         as_json([finding._asdict() for finding in findings])
     else:

@@ -28,7 +28,11 @@ NO_KEYS = (None, None, None, None, None)
 
 
 class Edit(Struct, frozen=True, gc=False):
-    """One document to write in the place of the revision `base`, or anew where that is None."""
+    """One document to write in the place of the revision `base`, or anew where that is None.
+
+    With a `rev`, which a replication brings, it is that revision, whatever is there, and `ancestry` are the hashes of
+    those before it, newest first, joined by commas.
+    """
 
     id: str
     base: str | None
@@ -37,6 +41,8 @@ class Edit(Struct, frozen=True, gc=False):
     keys: Keys | None
     deleted: bool = False
     role: Role = Role.CLIENT
+    rev: str | None = None
+    ancestry: str = ""
 
 
 class Row(NamedTuple):

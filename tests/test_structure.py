@@ -16,7 +16,7 @@ FLOORS = (
     ("lifecycle", "drivers"),
     ("scheduler", "database"),
     ("jobs", "client", "control"),
-    ("blocking", "health", "worker", "server", "design"),
+    ("blocking", "health", "move", "worker", "server", "design"),
     ("",),
     ("cli",),
     ("__main__",),

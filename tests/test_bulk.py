@@ -66,7 +66,6 @@ class TestBulkDocs:
             ({}, "POST body must include `docs` parameter."),
             ({"docs": {}}, "`docs` parameter must be an array."),
             ({"docs": [], "new_edits": 1}, "`new_edits` parameter must be a boolean."),
-            ({"docs": [], "new_edits": False}, "new_edits: false is not supported by this version"),
         ],
     )
     def test_refuses_the_request(self, client, body, reason):

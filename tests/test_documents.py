@@ -109,9 +109,8 @@ class TestWriting:
         assert client.put("/after/a", {}, {"Content-Type": "application/x-www-form-urlencoded"}).status == 201
         assert client.post("/after", {}, {"Content-Type": "text/plain"}).status == 415
 
-    def test_refuses_unknown_parameters_and_new_edits(self, client):
+    def test_refuses_unknown_parameters(self, client):
         assert "foo" in error(client.put("/after/a", {}, foo="1"))[2]
-        assert error(client.put("/after/a", {}, new_edits=False))[0] == 400
         assert error(client.get("/after/a", foo="1"))[0] == 400
 
     def test_a_batched_write_is_accepted(self, client):

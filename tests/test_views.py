@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 
 import pytest
 from serving import Client, Server
@@ -272,28 +271,24 @@ class TestOtherViews:
             "worker:a-b:host"
         ]
 
-    def test_conflicts_gives_documents_with_several_leaves(self, tmp_path):
-        path = tmp_path / "after.db"
-        first = Server(path)
-        client = Client(first.host, first.port)
+    def test_conflicts_gives_documents_with_several_leaves(self, client):
         rev = client.put("/after/a", {"x": 1}).json["rev"]
-        client.put("/after/b", {})
-        client.close()
-        first.stop()
-        with sqlite3.connect(path) as database:
-            database.execute("UPDATE document SET conflicts = 1 WHERE id = 'a'")
-            database.execute("INSERT INTO leaf VALUES ('a', '1-0abc', 0, '', ?)", (b'{"x":2}',))
-        database.close()
-        second = Server(path)
-        client = Client(second.host, second.port)
-        assert rows(client, "conflicts") == [(["a"], "a")]
+        for name in ("b", "worker:a", "t"):
+            client.put(f"/after/{name}", {})
+        losers = [
+            {"_id": "a", "_rev": "1-0abc", "x": 2},
+            {"_id": "t", "_rev": "2-0abc", "worker": "w", "job": "j"},
+            {"_id": "worker:a", "_rev": "2-0abc", "type": "control", "name": "a"},
+        ]
+        assert client.post("/after/_bulk_docs", {"new_edits": False, "docs": losers}).json == []
+        found = client.get("/after/_design/after/_view/conflicts").json["rows"]
+        assert [(row["key"], row["value"]) for row in found] == [(["a"], None), (["t"], "w"), (["worker:a"], "a")]
         assert client.get("/after/a", conflicts=True).json["_conflicts"] == ["1-0abc"]
         assert client.get("/after/a", rev="1-0abc").json == {"_id": "a", "_rev": "1-0abc", "x": 2}
         assert len(client.get("/after/a", open_revs="all").json) == 2
         told = client.get("/after/_changes", style="all_docs", include_docs=True, conflicts=True).json["results"]
-        assert told[0]["changes"] == [{"rev": rev}, {"rev": "1-0abc"}]
-        assert told[0]["doc"]["_conflicts"] == ["1-0abc"]
+        (change,) = [row for row in told if row["id"] == "a"]
+        assert change["changes"] == [{"rev": rev}, {"rev": "1-0abc"}]
+        assert change["doc"]["_conflicts"] == ["1-0abc"]
         listed = client.get("/after/_all_docs", include_docs=True, conflicts=True).json["rows"]
-        assert [row["doc"].get("_conflicts") for row in listed] == [["1-0abc"], None]
-        client.close()
-        second.stop()
+        assert [row["doc"].get("_conflicts") for row in listed[:2]] == [["1-0abc"], None]

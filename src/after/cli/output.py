@@ -20,9 +20,10 @@ from after.dates import parse_elapsed
 T = TypeVar("T")
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str | None) -> str | None:
+    """Give an option that is the URL of a database, or none; refuse any other."""
     try:
-        Database(url)
+        Database(DEFAULT_URL if url is None else url)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     return url
@@ -30,7 +31,7 @@ def _checked_url(url: str) -> str:
 
 Url = Annotated[
     str,
-    typer.Option("--url", envvar="AFTER_URL", help="The database's URL.", show_envvar=True, callback=_checked_url),
+    typer.Option("--url", envvar="AFTER_URL", help="The database's URL.", show_envvar=True, callback=checked_url),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 URL = DEFAULT_URL

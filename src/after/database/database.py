@@ -71,10 +71,11 @@ _CODES = {
 class Database:
     """Speaks to the database at `url`, `http://[USER:PASSWORD@]HOST:PORT/NAME`. Use it as an async context manager.
 
-    Every method raises the `Refusal` that the engine answered with, or `Unreachable` where none answered.
+    Every method raises the `Refusal` that the engine answered with, or `Unreachable` where none answered within
+    `timeout` seconds, None for as long as it takes.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, clock: Clock | None = None) -> None:
+    def __init__(self, url: str = DEFAULT_URL, clock: Clock | None = None, *, timeout: float | None = TIMEOUT) -> None:
         whole = URL(url.rstrip("/"))
         if whole.scheme not in ("http", "https") or not whole.host or whole.path in ("", "/"):
             raise ValueError(f"{url!r} is not the URL of a database, such as {DEFAULT_URL}")
@@ -83,6 +84,7 @@ class Database:
         """Seconds by which the engine's clock is ahead of ours at the least, by its last answer."""
         self._clock = clock or SystemClock()
         self._auth = aiohttp.BasicAuth(whole.user, whole.password or "") if whole.user else None
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=TIMEOUT)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Database:
@@ -90,7 +92,7 @@ class Database:
         self._session = aiohttp.ClientSession(
             auth=self._auth,
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            timeout=self._timeout,
             headers={"Accept": "application/json"},
         )
         return self
@@ -127,6 +129,10 @@ class Database:
     async def engine(self, path: str = "") -> Document:
         """Give what the engine says of itself beside the database: `version` and `vendor`, or what `path` tells."""
         return _read(_documents, await self._request("GET", self.url.parent / path, None, None))
+
+    async def replicate(self, wanted: Mapping[str, Any]) -> Document:
+        """Let a CouchDB copy a database into another, wait for the end, and give what it tells of it."""
+        return _read(_documents, await self._request("POST", self.url.parent / "_replicate", None, wanted))
 
     async def get(self, identity: str) -> Document:
         """Give a document; raise `NotFound` where there is none."""

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from after.errors import BadRequest, Refusal
 from after.server import viewquery
 from after.server.http import JSON, body, decode_document, decode_object, flag, parameters, split
-from after.server.protocol import array, check_identity, check_rev, edit, new_id, streamed
+from after.server.protocol import array, check_identity, check_rev, edit, new_id, replicated, streamed
 from after.server.reading import Shown, at, leaves, told
 from after.server.rows import Answer, Edit, encode
 from after.server.store import CHUNK, Store
@@ -61,13 +61,16 @@ class Bulk:
 
         A document that is wrong is refused alone; in CouchDB one that is no document refuses the whole request.
         """
-        elements = split(_asked(await body(request)))
+        asked = _asked(await body(request))
+        elements = split(asked.docs)
         checked: list[Edit | Refused] = []
         for start in range(0, len(elements), BATCH):
-            checked += [_checked(element) for element in elements[start : start + BATCH]]
+            checked += [_checked(element, new_edits=asked.new_edits) for element in elements[start : start + BATCH]]
             await asyncio.sleep(0)
         answers = iter(await self._store.write([one for one in checked if isinstance(one, Edit)]))
-        lines = [_line(one.id, next(answers) if isinstance(one, Edit) else one.refusal) for one in checked]
+        told = [(one.id, next(answers) if isinstance(one, Edit) else one.refusal) for one in checked]
+        # Of replicated revisions only those that were refused are told.
+        lines = [_line(identity, answer) for identity, answer in told if asked.new_edits or isinstance(answer, Refusal)]
         return JSON(b"[%s]\n" % b",".join(lines), 201)
 
     async def bulk_get(self, request: Request) -> Response:
@@ -143,12 +146,9 @@ class Bulk:
         return b'{"id":%s,"docs":[%s]}' % (encode(identity), b",".join(docs))
 
     def _revisions(self, identity: str, rev: Any, shown: Shown, latest: bool) -> list[bytes]:
-        if rev is None:
-            found = leaves(self._store, identity)
-        else:
-            leaf = at(self._store, identity, check_rev(rev), latest=latest)
-            found = [] if leaf is None else [leaf]
-        docs = [b'{"ok":%s}' % told(self._store, leaf.row, shown) for leaf in found]
+        known = leaves(self._store, identity)
+        found = known if rev is None else at(known, check_rev(rev), latest=latest)
+        docs = [b'{"ok":%s}' % told(self._store, one.row, shown, known) for one in found]
         return docs or [_error(identity, rev or "undefined", "not_found", "missing")]
 
 
@@ -156,8 +156,8 @@ def _error(identity: Any, rev: Any, error: str, reason: str) -> bytes:
     return encode({"error": {"id": identity, "rev": rev, "error": error, "reason": reason}})
 
 
-def _asked(raw: bytes) -> Raw:
-    """Give the array of documents of a request, unread."""
+def _asked(raw: bytes) -> _Documents:
+    """Read a request, but for its documents."""
     try:
         asked = _documents(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -169,17 +169,17 @@ def _asked(raw: bytes) -> Raw:
         raise BadRequest("`docs` parameter must be an array.")
     if not isinstance(asked.new_edits, bool):
         raise BadRequest("`new_edits` parameter must be a boolean.")
-    if not asked.new_edits:
-        raise BadRequest("new_edits: false is not supported by this version")
-    return asked.docs
+    return asked
 
 
-def _checked(element: Raw) -> Edit | Refused:
+def _checked(element: Raw, *, new_edits: bool) -> Edit | Refused:
     identity: Any = ""
     try:
         document = decode_document(element)
         identity = document["_id"] if "_id" in document else new_id()
         check_identity(identity)
+        if not new_edits:
+            return replicated(document, identity)
         base = document.get("_rev")
         return edit(document, identity, None if base is None else check_rev(base))
     except Refusal as refusal:

@@ -22,11 +22,13 @@ from after.server.protocol import (
     edit,
     matches_etag,
     new_id,
+    replicated,
     segments,
 )
-from after.server.reading import Leaf, Shown, at, current, leaves, told
+from after.server.reading import Revision, Shown, at, current, leaves, told
+from after.server.replication import Replication
 from after.server.revision import REVS_LIMIT
-from after.server.rows import Row, encode
+from after.server.rows import Edit, Row, encode
 from after.server.store import Store
 from after.task import Document
 
@@ -47,12 +49,14 @@ class Documents:
         self._store = store
         self._name = name
         self._bulk = Bulk(store, name)
+        self._replication = Replication(store, name)
 
     def routes(self) -> list[BaseRoute]:
         """Give the routes of the database and of all below it that is a document."""
         base = f"/{self._name}"
         return [
             *self._bulk.routes(),
+            *self._replication.routes(),
             *(Route(path, self.database, methods=["GET", "PUT", "POST"]) for path in (base, f"{base}/")),
             Route(f"{base}/_ensure_full_commit", self.commit, methods=["POST"]),
             Route(f"{base}/_security", self.security, methods=["GET"]),
@@ -69,7 +73,7 @@ class Documents:
         parameters(request, WRITE - {"rev"})
         document = decode_document(await body(request))
         identity = check_identity(document["_id"]) if "_id" in document else new_id()
-        return await self._write(request, identity, document.get("_rev"), document)
+        return await self._write(request, _edit(document, identity, document.get("_rev")))
 
     def _description(self) -> Document:
         sizes = self._store.sizes()
@@ -110,30 +114,22 @@ class Documents:
         if request.method == "PUT":
             given = parameters(request, WRITE)
             document = decode_document(await body(request, ANY_TYPE))
-            return await self._write(request, identity, _base(request, given, document.get("_rev")), document, given)
+            base = _base(request, given, document.get("_rev"))
+            if flag(given, "new_edits", default=True):
+                return await self._write(request, _edit(document, identity, base))
+            return await self._write(request, replicated({**document, "_rev": base}, identity))
         if request.method == "DELETE":
             given = parameters(request, WRITE)
             current(self._store, identity)
-            return await self._write(request, identity, _base(request, given, None), {"_deleted": True}, given)
+            return await self._write(request, _edit({"_deleted": True}, identity, _base(request, given, None)))
         return self._read(request, identity)
 
-    async def _write(
-        self,
-        request: Request,
-        identity: str,
-        base: Any,
-        document: Document,
-        given: dict[str, str] | None = None,
-    ) -> Response:
-        given = given or dict(request.query_params)
-        if given.get("new_edits") == "false":
-            raise BadRequest("new_edits: false is not supported by this version")
-        new = edit(document, identity, None if base is None else check_rev(base))
+    async def _write(self, request: Request, new: Edit) -> Response:
         (answer,) = await self._store.write([new])
         if isinstance(answer, Refusal):
             raise answer
-        place = f"{request.url.scheme}://{request.headers.get('host', '')}/{self._name}/{_in_path(identity)}"
-        code = 202 if given.get("batch") == "ok" else 200 if new.deleted else 201
+        place = f"{request.url.scheme}://{request.headers.get('host', '')}/{self._name}/{_in_path(new.id)}"
+        code = 202 if request.query_params.get("batch") == "ok" else 200 if new.deleted else 201
         headers = {"Location": place, "ETag": f'"{answer.rev}"'}
         return JSON({"ok": True, "id": answer.id, "rev": answer.rev}, code, headers)
 
@@ -142,11 +138,11 @@ class Documents:
         shown = _shown(given)
         if "open_revs" in given:
             return self._open_revs(request, identity, given, shown)
-        if "rev" in given and not flag(given, "latest"):
-            leaf = at(self._store, identity, check_rev(given["rev"]))
-            if leaf is None:
+        if "rev" in given:
+            found = at(leaves(self._store, identity), check_rev(given["rev"]), latest=flag(given, "latest"))
+            if not found:
                 raise NotFound("missing")
-            row = leaf.row
+            row = found[0].row
         else:
             row = current(self._store, identity)
         etag = f'"{row.rev}"'
@@ -157,29 +153,30 @@ class Documents:
         return JSON(row.json(), headers={"ETag": etag})
 
     def _open_revs(self, request: Request, identity: str, given: dict[str, str], shown: Shown) -> Response:
-        found: Sequence[Leaf | str]
+        known = leaves(self._store, identity)
         if given["open_revs"] == "all":
-            found = leaves(self._store, identity)
-            if not found:
+            if not known:
                 raise NotFound("missing")
+            found: Sequence[Revision | str] = known
         else:
             wanted = decode(given["open_revs"].encode())
             if not isinstance(wanted, list):
                 raise BadRequest("open_revs: expected an array of revisions, or all")
-            latest = flag(given, "latest")
-            found = [at(self._store, identity, check_rev(rev), latest=latest) or rev for rev in wanted]
+            found = _wanted(known, wanted, latest=flag(given, "latest"))
         if "multipart/mixed" in request.headers.get("accept", ""):
-            return _multipart([self._part(one, shown) for one in found])
+            return _multipart([
+                ('application/json; error="true"', encode({"missing": one})) if isinstance(one, str)
+                else ("application/json", self._told(one, shown, known))
+                for one in found
+            ])  # fmt: skip
         answers = [
-            encode({"missing": one}) if isinstance(one, str) else b'{"ok":%s}' % told(self._store, one.row, shown)
+            b'{"missing":%s}' % encode(one) if isinstance(one, str) else b'{"ok":%s}' % self._told(one, shown, known)
             for one in found
         ]
         return JSON(b"[%s]" % b",".join(answers))
 
-    def _part(self, found: Leaf | str, shown: Shown) -> tuple[str, bytes]:
-        if isinstance(found, str):
-            return 'application/json; error="true"', encode({"missing": found})
-        return "application/json", told(self._store, found.row, shown)
+    def _told(self, found: Revision, shown: Shown, known: list[Revision]) -> bytes:
+        return told(self._store, found.row, shown, known)
 
     async def _local(self, request: Request, identity: str) -> Response:
         """Local documents have neither history nor feed; the last writer wins."""
@@ -210,6 +207,10 @@ class DocumentRoute(Route):
         return (Match.NONE, {}) if function or action else super().matches(scope)
 
 
+def _edit(document: Document, identity: str, base: Any) -> Edit:
+    return edit(document, identity, None if base is None else check_rev(base))
+
+
 def _base(request: Request, given: dict[str, str], written: Any) -> Any:
     """Give the revision that a write is based on, from the body, the query or the header, which must agree."""
     query = given.get("rev")
@@ -221,6 +222,15 @@ def _base(request: Request, given: dict[str, str], written: Any) -> Any:
     if base is not None and match is not None and base != match:
         raise BadRequest("Document rev and etag have different values")
     return match if base is None else base
+
+
+def _wanted(known: list[Revision], revs: list[Any], *, latest: bool) -> list[Revision | str]:
+    """Give the revisions that are named, each once, and the names of those that are not there."""
+    found: dict[str, Revision | str] = {}
+    for rev in revs:
+        matching = at(known, check_rev(rev), latest=latest)
+        found.update({one.row.rev: one for one in matching} if matching else {rev: rev})
+    return list(found.values())
 
 
 def _shown(given: dict[str, str]) -> Shown:

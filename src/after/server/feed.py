@@ -163,14 +163,13 @@ class Feed:
 
     async def _continuous(self, reading: _Reading) -> AsyncIterator[bytes]:
         async for batch in self._batches(reading):
-            yield b"".join([self._line(change, reading.options) + b"\n" for change in batch]) or b"\n"
+            yield b"".join([one + b"\n" for one in self._lines(batch, reading.options)]) or b"\n"
         yield b'{"last_seq":%d,"pending":%d}\n' % (reading.seq, self._pending(reading))
 
     async def _events(self, reading: _Reading) -> AsyncIterator[bytes]:
         async for batch in self._batches(reading):
-            events = [
-                b"data: %s\nid: %d\n\n" % (self._line(change, reading.options), change.row.seq) for change in batch
-            ]
+            lines = zip(self._lines(batch, reading.options), batch, strict=True)
+            events = [b"data: %s\nid: %d\n\n" % (one, change.row.seq) for one, change in lines]
             yield b"".join(events) or b"event: heartbeat\ndata: \n\n"
 
     async def _whole(self, reading: _Reading) -> AsyncIterator[bytes]:
@@ -178,7 +177,7 @@ class Feed:
         between = b""
         yield b'{"results":[\n'
         async for batch in batches:
-            lines = [self._line(change, reading.options) for change in batch]
+            lines = self._lines(batch, reading.options)
             yield between + b",\n".join(lines) if lines else b"\n"
             between = b",\n" if lines else between
         yield b'\n],\n"last_seq":%d,"pending":%d}\n' % (reading.seq, self._pending(reading))
@@ -250,18 +249,21 @@ class Feed:
             ((ahead,),) = self._store.select(f"SELECT count(*) FROM document WHERE seq {side} ?", (reading.seq,))  # noqa: S608
         return ahead
 
-    def _line(self, change: Change, options: Options) -> bytes:
-        if not options.all_leaves and not options.conflicts:
-            return line(change, include_docs=options.include_docs)
-        row = change.row
-        known = leaves(self._store, row.id) if options.all_leaves else []
-        revs = [row.rev, *(leaf.row.rev for leaf in known[1:])]
-        told_change: dict[str, object] = {"seq": row.seq, "id": row.id, "changes": [{"rev": rev} for rev in revs]}
+    def _lines(self, batch: list[Change], options: Options) -> list[bytes]:
+        # Hardly any database has a document in conflict, and without one no other leaves have to be looked for.
+        if (options.all_leaves or options.conflicts) and self._store.in_conflict():
+            return [self._with_leaves(change.row, options) for change in batch]
+        return [line(change, include_docs=options.include_docs) for change in batch]
+
+    def _with_leaves(self, row: Row, options: Options) -> bytes:
+        known = leaves(self._store, row.id)
+        revs = [row.rev, *(one.row.rev for one in known if options.all_leaves and one.row.rev != row.rev)]
+        change: dict[str, object] = {"seq": row.seq, "id": row.id, "changes": [{"rev": rev} for rev in revs]}
         if row.deleted:
-            told_change["deleted"] = True
+            change["deleted"] = True
         if options.include_docs:
-            told_change["doc"] = msgspec.Raw(told(self._store, row, Shown(conflicts=options.conflicts)))
-        return encode(told_change)
+            change["doc"] = msgspec.Raw(told(self._store, row, Shown(conflicts=options.conflicts), known))
+        return encode(change)
 
 
 class _Reading:

@@ -10,6 +10,8 @@ import msgspec
 
 from after.errors import Conflict, Forbidden
 from after.server import sql
+from after.server.leaves import Leaf, merged
+from after.server.losers import Loser, Losers, decode, keys_of, status_of
 from after.server.revision import extended, following
 from after.server.rows import NO_KEYS, Answer, Change, Edit, Keys, Row, Written
 from after.status import refused
@@ -41,6 +43,11 @@ class State(msgspec.Struct):
         """Give the values of `sql.WRITTEN`."""
         return (self.rev, self.seq, self.deleted, self.ancestry, self.conflicts, *self.keys, self.body)
 
+    def leaf(self) -> Leaf:
+        """Give the winner, of a document that has one."""
+        assert self.rev is not None
+        return Leaf(self.rev, self.deleted, self.ancestry)
+
 
 _LOADED = msgspec.json.Decoder(list[tuple[str, int, str, int, str, int, str | None, str | None]])
 
@@ -54,10 +61,15 @@ class Group:
         self._states = self._load(list(ids))
         self._tally: Counter[tuple[str, str]] = Counter()
         self._written: dict[str, Change] = {}
+        self._losers = Losers(connection)
 
     def edit(self, edit: Edit) -> Answer:
         """Take one edit, or say why not; nothing is stored before `store`."""
         state = self._states.get(edit.id)
+        if edit.rev is not None:
+            return self._take(state, edit, Leaf(edit.rev, edit.deleted, edit.ancestry))
+        if state is not None and state.conflicts:
+            return self._edit_in_conflict(state, edit)
         current = None if state is None or (state.deleted and edit.base is None) else state.rev
         if edit.base != current:
             return Conflict("Document update conflict.")
@@ -76,6 +88,7 @@ class Group:
         self._execute(sql.update, [(state.number, *state.columns()) for state in rows if state.number is not None])
         moved = [(*key, count) for key, count in self._tally.items() if count]
         self._connection.executemany(sql.TALLY, moved)
+        self._losers.store()
         return sorted(self._written.values(), key=lambda change: change.row.seq)
 
     def _load(self, ids: list[str]) -> dict[str, State]:
@@ -86,19 +99,66 @@ class Group:
         }
 
     def _advance(self, state: State, edit: Edit) -> Written:
+        """Put an edit in the place of the only leaf there is."""
+        rev = following(state.rev, edit.deleted, edit.body)
+        ancestry = extended(state.ancestry, state.rev) if state.rev is not None else ""
+        self._win(state, Leaf(rev, edit.deleted, ancestry), edit.body, edit.document, edit.keys)
+        return Written(edit.id, rev, self.seq)
+
+    def _edit_in_conflict(self, state: State, edit: Edit) -> Answer:
+        """Take an edit of a document with several leaves, any of which it may be based on."""
+        winner = state.leaf()
+        if edit.base == winner.rev or (edit.base is None and state.deleted):
+            base, old = winner, None if state.deleted else state.status
+        else:
+            found = next((loser for loser in self._losers.of(edit.id) if loser.leaf.rev == edit.base), None)
+            if found is None:
+                return Conflict("Document update conflict.")
+            base, old = found.leaf, status_of(found.document(), deleted=found.leaf.deleted)
+        if edit.keys is not None and (reason := refused(old, edit.keys.status, edit.role)):
+            return Forbidden(reason)
+        rev = following(base.rev, edit.deleted, edit.body)
+        return self._take(state, edit, Leaf(rev, edit.deleted, extended(base.ancestry, base.rev)))
+
+    def _take(self, state: State | None, edit: Edit, new: Leaf) -> Written:
+        """Take a revision that has its place already, beside those that are known, and choose the winner anew."""
+        if state is None:
+            state = self._states[edit.id] = State(edit.id)
+            self._win(state, new, edit.body, edit.document, edit.keys)
+            return Written(edit.id, new.rev, self.seq)
+        losers = self._losers.of(edit.id) if state.conflicts else []
+        before = [state.leaf(), *(loser.leaf for loser in losers)]
+        first, *others = merged(before, new)
+        if [first, *others] == before:
+            return Written(edit.id, new.rev, state.seq)
+        bodies = {new.rev: edit.body} | {loser.leaf.rev: loser.body for loser in losers}
+        if state.rev in (first.rev, *(leaf.rev for leaf in others)):
+            bodies[before[0].rev] = self._body(state)
+        if losers or others:
+            self._losers.put(edit.id, [Loser(leaf, bodies[leaf.rev]) for leaf in others])
+            state.conflicts = len(others)
+        if first.rev == new.rev and first not in before:
+            self._win(state, first, edit.body, edit.document, edit.keys)
+        else:
+            document = decode(bodies[first.rev])
+            self._win(state, first, bodies[first.rev], document, keys_of(document, deleted=first.deleted))
+        return Written(edit.id, new.rev, self.seq)
+
+    def _body(self, state: State) -> bytes:
+        return state.body if state.id in self._written else self._losers.body(state.id)
+
+    def _win(self, state: State, leaf: Leaf, body: bytes, document: Document, keys: Keys | None) -> None:
+        """Make a leaf the winner of its document, and tell the feed."""
         if state.rev is not None:
             self._tally[state.counted()] -= 1
-        rev = following(state.rev, edit.deleted, edit.body)
-        if state.rev is not None:
-            state.ancestry = extended(state.ancestry, state.rev)
         self.seq += 1
-        state.rev, state.seq, state.deleted, state.body = rev, self.seq, edit.deleted, edit.body
-        state.keys = edit.keys or NO_KEYS
+        state.rev, state.deleted, state.ancestry = leaf
+        state.seq, state.body, state.keys = self.seq, body, keys or NO_KEYS
         state.worker, state.status = state.keys[:2]
         self._tally[state.counted()] += 1
-        self._written.pop(edit.id, None)
-        self._written[edit.id] = Change(Row(edit.id, rev, self.seq, edit.deleted, edit.body), _whole(edit, rev))
-        return Written(edit.id, rev, self.seq)
+        self._written.pop(state.id, None)
+        row = Row(state.id, leaf.rev, self.seq, leaf.deleted, body)
+        self._written[state.id] = Change(row, _whole(document, row))
 
     def _execute(self, statement: sql.Statement, rows: list[tuple[object, ...]]) -> None:
         start = 0
@@ -108,10 +168,9 @@ class Group:
             start += size
 
 
-def _whole(edit: Edit, rev: str) -> Document:
-    """Give the document of an edit as readers see it: in place, since nobody else needs it any more."""
-    document = edit.document
-    document["_id"], document["_rev"] = edit.id, rev
-    if edit.deleted:
+def _whole(document: Document, row: Row) -> Document:
+    """Give a document as readers see it: in place, since nobody else needs it any more."""
+    document["_id"], document["_rev"] = row.id, row.rev
+    if row.deleted:
         document["_deleted"] = True
     return document

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import uuid_utils
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -73,6 +74,32 @@ def edit(document: Document, identity: str, base: str | None) -> Edit:
     except BadRequest as error:
         name = error.reason.partition(":")[0]
         raise refused("doc_validation", f"Bad special document member: {name}") from None
+
+
+def replicated(document: Document, identity: str) -> Edit:
+    """Give the edit that stores a document as the very revision that it says it is (`new_edits: false`).
+
+    Its fields are checked as ever; which status came after which was decided where it was written.
+    """
+    rev, ancestry = _lineage(document)
+    return msgspec.structs.replace(edit(document, identity, None), rev=rev, ancestry=ancestry)
+
+
+def _lineage(document: Document) -> tuple[str, str]:
+    """Give a document's revision and the hashes of those before it, newest first, joined by commas."""
+    told, rev = document.get("_revisions"), document.get("_rev")
+    if told is None:
+        if rev is None:
+            raise BadRequest("When `new_edits: false`, the document needs `_rev` or `_revisions` specified")
+        return check_rev(rev), ""
+    if not isinstance(told, dict) or not isinstance(told.get("start"), int):
+        raise refused("doc_validation", "_revisions.start isn't an integer.")
+    start, ids = told["start"], told.get("ids")
+    if not isinstance(ids, list) or not 0 < len(ids) <= start:
+        raise refused("doc_validation", "_revisions.ids isn't a array.")
+    for back, own in enumerate(ids):
+        check_rev(f"{start - back}-{own}")
+    return f"{start}-{ids[0]}", ",".join(ids[1 : revision.REVS_LIMIT])
 
 
 def segments(request: Request) -> list[str]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from after.errors import NotFound
+from after.server.leaves import Leaf, rank
 from after.server.revision import parse, revisions
 from after.server.rows import Row, encode
 from after.server.store import Store
@@ -26,26 +27,22 @@ class Shown(msgspec.Struct, frozen=True):
         return any(getattr(self, name) for name in self.__struct_fields__)
 
 
-class Leaf(NamedTuple):
-    """A revision that nothing came after, with the hashes of those before it, newest first, joined by commas."""
+class Revision(NamedTuple):
+    """A leaf as it is stored, with the hashes of the revisions before it, newest first, joined by commas."""
 
     row: Row
     ancestry: str
 
-    def descends_from(self, rev: str) -> bool:
-        """Tell whether `rev` is this revision or one of those before it that are still known."""
-        generation, wanted = parse(rev)
-        newest, own = parse(self.row.rev)
-        hashes = [own, *self.ancestry.split(",")]
-        return 0 <= newest - generation < len(hashes) and hashes[newest - generation] == wanted
+    @property
+    def leaf(self) -> Leaf:
+        """Give what decides which of a document's leaves wins."""
+        return Leaf(self.row.rev, bool(self.row.deleted), self.ancestry)
 
 
-def leaves(store: Store, identity: str) -> list[Leaf]:
+def leaves(store: Store, identity: str) -> list[Revision]:
     """Give all leaves of a document, the winning one first; none where there never was such a document."""
-    row = store.get(identity)
-    if row is None:
-        return []
-    return [Leaf(row, store.ancestry(identity)), *(Leaf(*found) for found in store.leaves(identity))]
+    found = [Revision(*one) for one in store.leaves(identity)]
+    return found if len(found) < 2 else sorted(found, key=lambda one: rank(one.leaf), reverse=True)
 
 
 def current(store: Store, identity: str) -> Row:
@@ -56,28 +53,26 @@ def current(store: Store, identity: str) -> Row:
     return row
 
 
-def at(store: Store, identity: str, rev: str, *, latest: bool = False) -> Leaf | None:
-    """Give a revision, or with `latest` the leaf that came of it. Bodies of earlier revisions are not kept."""
-    for leaf in leaves(store, identity):
-        if leaf.row.rev == rev or (latest and leaf.descends_from(rev)):
-            return leaf
-    return None
+def at(known: list[Revision], rev: str, *, latest: bool = False) -> list[Revision]:
+    """Give a revision, or with `latest` the leaves that came of it. Bodies of earlier revisions are not kept."""
+    return [one for one in known if one.row.rev == rev or (latest and one.leaf.descends_from(rev))]
 
 
-def told(store: Store, row: Row, shown: Shown) -> bytes:
-    """Give a document as JSON, with what else is to be shown."""
-    return row.json() if not shown.more() else _with(row.json(), _extras(store, row, shown))
+def told(store: Store, row: Row, shown: Shown, known: list[Revision] | None = None) -> bytes:
+    """Give a document as JSON, with what else is to be shown; `known` are its leaves where they are read already."""
+    if not shown.more():
+        return row.json()
+    return _with(row.json(), _extras(row, shown, leaves(store, row.id) if known is None else known))
 
 
 def _with(document: bytes, extras: dict[str, object]) -> bytes:
     return document[:-1] + b"," + encode(extras)[1:] if extras else document
 
 
-def _extras(store: Store, row: Row, shown: Shown) -> dict[str, object]:
-    known = leaves(store, row.id)
+def _extras(row: Row, shown: Shown, known: list[Revision]) -> dict[str, object]:
     extras: dict[str, object] = {}
-    ancestry = next((leaf.ancestry for leaf in known if leaf.row.rev == row.rev), "")
-    others = [leaf.row for leaf in known if leaf.row.rev != row.rev]
+    ancestry = next((one.ancestry for one in known if one.row.rev == row.rev), "")
+    others = [one.row for one in known if one.row.rev != row.rev]
     if shown.revs:
         extras["_revisions"] = revisions(row.rev, ancestry)
     if shown.revs_info:

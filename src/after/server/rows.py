@@ -31,6 +31,8 @@ class Edit(Struct, frozen=True, gc=False):
     """One document to write in the place of the revision `base`, or anew where that is None.
 
     `body` is `document` as JSON, without `_id` and `_rev`. The edit owns its document.
+    With a `rev`, which a replication brings, it is that revision, whatever is there, and `ancestry` are the hashes of
+    those before it, newest first, joined by commas.
     """
 
     id: str
@@ -40,6 +42,8 @@ class Edit(Struct, frozen=True, gc=False):
     keys: Keys | None
     deleted: bool = False
     role: Role = Role.CLIENT
+    rev: str | None = None
+    ancestry: str = ""
 
 
 class Row(NamedTuple):

@@ -85,15 +85,23 @@ class Store:
         found = self._reading.execute(f"SELECT {sql.ROW} FROM document WHERE id = ?", (identity,)).fetchone()  # noqa: S608
         return None if found is None else Row(*found)
 
-    def ancestry(self, identity: str) -> str:
-        """Give the hashes of the earlier revisions of a document, newest first, joined by commas."""
-        found = self._reading.execute("SELECT ancestry FROM document WHERE id = ?", (identity,)).fetchone()
-        return str(found[0]) if found else ""
-
     def leaves(self, identity: str) -> list[tuple[Row, str]]:
-        """Give the losing leaf revisions of a document in conflict, each with its ancestry."""
-        statement = "SELECT id, rev, 0, deleted, body, ancestry FROM leaf WHERE id = ?"
-        return [(Row(*found[:5]), found[5]) for found in self._reading.execute(statement, (identity,))]
+        """Give all leaf revisions of a document, each with its ancestry, the winner first; none where it never was."""
+        statement = f"SELECT {sql.ROW}, ancestry, conflicts FROM document WHERE id = ?"  # noqa: S608
+        found = self._reading.execute(statement, (identity,)).fetchone()
+        if found is None:
+            return []
+        *columns, ancestry, conflicts = found
+        winner = (Row(*columns), ancestry)
+        if not conflicts:
+            return [winner]
+        losing = "SELECT id, rev, ?, deleted, body, ancestry FROM leaf WHERE id = ?"
+        losers = self._reading.execute(losing, (winner[0].seq, identity)).fetchall()
+        return [winner, *((Row(*columns), ancestry) for *columns, ancestry in losers)]
+
+    def in_conflict(self) -> bool:
+        """Tell whether any document has more than one leaf."""
+        return bool(self._reading.execute("SELECT 1 FROM document WHERE conflicts > 0 LIMIT 1").fetchone())
 
     def select(self, statement: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
         """Give all rows of a statement that is known to be short."""

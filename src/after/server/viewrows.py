@@ -48,6 +48,13 @@ FROM (SELECT {ROW}, rtrim(id, replace(id, ':', '')) AS head FROM document
       WHERE id >= 'worker:' AND id < 'worker;' AND deleted = 0)
 WHERE length(head) > 8 AND json_extract(CAST(body AS TEXT), '$.type') = 'worker')"""  # noqa: S608
 
+# The worker that a document is about: a task's, or that of one of its processes.
+_WORKER = """coalesce(worker, CASE WHEN json_extract(CAST(body AS TEXT), '$.type') IN ('worker', 'control')
+                              THEN json_extract(CAST(body AS TEXT), '$.name') END)"""
+
+# A losing leaf that is deleted is no conflict any more.
+_LOSING = "(SELECT 1 FROM leaf WHERE leaf.id = document.id AND leaf.deleted = 0)"
+
 VIEWS: Final[Mapping[str, View]] = {
     "due": View(("worker", "due"), (TEXT, NUMBER), "document INDEXED BY document_due", "due IS NOT NULL"),
     "held": View(
@@ -65,7 +72,8 @@ VIEWS: Final[Mapping[str, View]] = {
     ),
     "workers": View(("worker", "instance"), (TEXT, TEXT), _WORKERS, "1", value="state"),
     "conflicts": View(
-        ("id",), (TEXT,), "document INDEXED BY document_conflicts", "conflicts > 0 AND deleted = 0"
+        ("id",), (TEXT,), "document INDEXED BY document_conflicts",
+        "conflicts > 0 AND deleted = 0 AND EXISTS " + _LOSING, value=_WORKER,
     ),
 }  # fmt: skip
 ALL_DOCS = View(("id",), (TEXT,), "document INDEXED BY document_id", "deleted = 0", scalar=True)

@@ -8,7 +8,7 @@
 | `by_status` | [status, ms] | null |
 | `by_worker` | [worker, status, ms] | null; reduced by `_count`, as CouchDB does unless told `reduce=false` |
 | `workers` | [name, instance] | the state of a worker process |
-| `conflicts` | [id] | null; documents with conflicting revisions |
+| `conflicts` | [id] | the worker of a document with conflicting revisions, where it has one |
 
 A task without a date counts as one of 1970. `total_rows` is told where it is known without counting, `offset` where
 it is plain; both are left out of the views `due`, `held`, `workers` and `conflicts`.

@@ -73,7 +73,7 @@ def watch(worker: Worker = None, status: Status = None, url: Url = URL, json: As
                     told = [Text(line(word)) for word in (task.get("date"), task["_id"], task["worker"], _job(task))]
                     shown.print(*told, coloured(task.get("status", "waiting")), sep="  ", soft_wrap=True)
                 sys.stdout.flush()
-            raise Unreachable(f"{url}: the engine has ended the feed")
+            raise Unreachable(f"{shown(url)}: the engine has ended the feed")
 
     run(work())
 

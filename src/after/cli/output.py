@@ -30,7 +30,7 @@ def _checked_url(url: str) -> str:
 
 Url = Annotated[
     str,
-    typer.Option("--url", envvar="AFTER_URL", help="The database's URL.", show_envvar=True, callback=_checked_url),
+    typer.Option("--url", envvar="AFTER_URL", help="The database's URL; those of a cluster separated by commas.", show_envvar=True, callback=_checked_url),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 URL = DEFAULT_URL

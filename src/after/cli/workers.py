@@ -138,7 +138,7 @@ def log(
                 for entry in _fresh(_history(task), told.get(task["_id"], []), began):
                     _print_entry(task["_id"], entry, json)
                 told[task["_id"]] = _history(task)[-1:]
-            raise Unreachable(f"{url}: the engine has ended the feed")
+            raise Unreachable(f"{shown(url)}: the engine has ended the feed")
 
     run(work())
 

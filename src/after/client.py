@@ -15,8 +15,8 @@ from uuid_utils import uuid7
 
 from after import lifecycle
 from after.clock import Clock, SystemClock, now
-from after.database import Database
-from after.database.database import DEFAULT_URL, ViewRow, Written
+from after.database import DEFAULT_URL, Database
+from after.database.database import ViewRow, Written
 from after.dates import format_instant, parse_elapsed, parse_instant
 from after.errors import Conflict, InvalidTask, NotFound, Refusal, Unreachable
 from after.idempotence import difference

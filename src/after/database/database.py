@@ -75,6 +75,11 @@ _CODES = {
     "bad_request": 400,
     "too_large": 413,
     "not_found": 404,
+    # What a cluster says of a document when too few of its nodes have answered: it may be written or not.
+    "internal_server_error": 503,
+    "timeout": 503,
+    "write_quorum_not_met": 503,
+    "nodedown": 503,
 }
 
 
@@ -82,7 +87,7 @@ class Database:
     """Speaks to the database at `url`, `http://[USER:PASSWORD@]HOST:PORT/NAME`. Use it as an async context manager.
 
     Several URLs of the same database, separated by commas, are the nodes of a cluster: when one does not answer, the
-    next is asked. Every method raises the `Refusal` that the engine answered with, or `Unreachable` where none answered.
+    next is asked. Every method raises the `Refusal` that was answered, or `Unreachable` where nothing was.
     """
 
     def __init__(self, url: str = DEFAULT_URL, clock: Clock | None = None) -> None:

@@ -65,12 +65,12 @@ def _url(text: str) -> URL:
     try:
         url = URL(text.rstrip("/"))
     except ValueError as error:
-        raise ValueError(f"{shown(text)!r} is not the URL of a database: {error}") from None
+        raise ValueError(f"{bare(text)!r} is not the URL of a database: {error}") from None
     if url.scheme not in ("http", "https") or not url.host or url.path in ("", "/") or "," in url.path:
-        raise ValueError(f"{shown(text)!r} is not the URL of a database, such as {DEFAULT_URL}")
+        raise ValueError(f"{bare(text)!r} is not the URL of a database, such as {DEFAULT_URL}")
     return url
 
 
-def shown(text: str) -> str:
+def bare(text: str) -> str:
     """Give the text of one or more URLs without the accounts in them, to be shown."""
     return ",".join(re.sub(r"://.*@", "://", one) for one in _SEPARATOR.split(text))

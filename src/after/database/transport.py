@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import aiohttp
 import msgspec
@@ -42,6 +43,15 @@ class Reply(Struct):
     content: bytes
     date: str | None
     again: bool = False
+
+
+class _Request(NamedTuple):
+    method: str
+    path: str
+    query: Mapping[str, str] | None
+    data: bytes | None
+    beside: bool
+    """Whether the path is beside the database, not below it."""
 
 
 class Transport:
@@ -84,11 +94,11 @@ class Transport:
 
         Raises `Unauthorized` where the account is refused, `Unreachable` where no node answered.
         """
-        silent: list[str] = []
+        request, silent = _Request(method, path, query, data, beside), list[str]()
         for node in [*self.nodes[self._place :], *self.nodes[: self._place]]:
             last = len(silent) == len(self.nodes) - 1
             try:
-                reply = await self._ask(node, method, _below(node, path, beside), query, data, _last if last else _first)
+                reply = await self._ask(node, request, _last if last else _first)
             except CONNECTION_ERRORS as error:
                 silent.append(f"{node.url}: {cause(error)}")
             else:
@@ -99,28 +109,23 @@ class Transport:
             self.move_on(node)
         raise Unreachable("; ".join(silent))
 
-    async def _ask(
-        self, node: Node, method: str, url: URL, query: Mapping[str, str] | None, data: bytes | None,
-        timeout: aiohttp.ClientTimeout,
-    ) -> Reply:  # fmt: skip
+    async def _ask(self, node: Node, request: _Request, patience: aiohttp.ClientTimeout) -> Reply:
         cookie = node.cookie
-        reply = await self._send(node, method, url, query, data, timeout)
+        reply = await self._send(node, request, patience)
         if reply.status == 401:
             if await self._sign_in(node, cookie):
-                reply = await self._send(node, method, url, query, data, timeout)
+                reply = await self._send(node, request, patience)
             if reply.status == 401:
                 raise unauthorized(node, reply.content)
         return reply
 
-    async def _send(
-        self, node: Node, method: str, url: URL, query: Mapping[str, str] | None, data: bytes | None,
-        timeout: aiohttp.ClientTimeout,
-    ) -> Reply:  # fmt: skip
+    async def _send(self, node: Node, request: _Request, patience: aiohttp.ClientTimeout) -> Reply:
         headers = node.headers()
-        if data is not None:
+        if request.data is not None:
             headers["Content-Type"] = "application/json"
+        url = _below(node, request.path, request.beside).with_query(request.query)
         async with self._pool().request(
-            method, url.with_query(query), data=data, headers=headers, timeout=timeout
+            request.method, url, data=request.data, headers=headers, timeout=patience
         ) as response:
             _keep_session(node, response)
             return Reply(response.status, await response.read(), response.headers.get("Date"))
@@ -181,7 +186,7 @@ def _keep_session(node: Node, response: aiohttp.ClientResponse) -> None:
 
 
 def _is_failing(reply: Reply) -> bool:
-    """Tell whether a node has answered only that it cannot: CouchDB says 412 where it finds none of a shard's copies."""
+    """Tell whether a node answers only that it cannot; CouchDB says so with 412 where it finds no copy of a shard."""
     return (reply.status >= 500 and reply.status != 501) or (reply.status == 412 and b'"nodedown"' in reply.content)
 
 

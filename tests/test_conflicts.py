@@ -116,7 +116,10 @@ def test_a_history_that_is_none_harms_nothing(history: object) -> None:
 # ---- whoever follows the rule, in whatever order -----------------------------------------------------------------
 
 ENTRIES = st.builds(
-    entry, st.integers(1, 9), st.sampled_from([one.value for one in Status]), st.sampled_from([US, PEER, DEAD, "client"])
+    entry,
+    st.integers(1, 9),
+    st.sampled_from([one.value for one in Status]),
+    st.sampled_from([US, PEER, DEAD, "client"]),
 )
 
 

@@ -1,12 +1,13 @@
-"""Conflicts on a real CouchDB: made on purpose by what replicates, and by two that claim the same tasks on a cluster."""
+"""Conflicts on a real CouchDB: those that a replication leaves, and those of two that claim the same tasks."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from working import SECONDS, Gate, story, working
+from working import SECONDS, Gate, story, until, working
 
 from after.client import Client
 from after.database import Database
@@ -28,11 +29,15 @@ def sibling(task: Document, digest: str, **fields: object) -> Document:
     return {**task, "_rev": f"{task['_rev'].partition('-')[0]}-{digest * 32}", **fields}
 
 
-async def settled(database: Database) -> None:
-    """Wait until nothing conflicts."""
-    async with asyncio.timeout(SECONDS):
-        while await database.view("conflicts"):  # noqa: ASYNC110 - a view tells nobody when it changes
+async def eventually(what: Callable[[], Awaitable[bool]], seconds: float = SECONDS) -> None:
+    """Wait until something is so of which nobody is told."""
+    async with asyncio.timeout(seconds):
+        while not await what():
             await asyncio.sleep(0.1)
+
+
+async def conflicting(database: Database) -> set[str]:
+    return {row.id for row in await database.view("conflicts")}
 
 
 async def test_a_worker_settles_what_a_replication_left(couchdb: str) -> None:
@@ -47,9 +52,7 @@ async def test_a_worker_settles_what_a_replication_left(couchdb: str) -> None:
         other = await client.schedule("nobody", "give", date=FAR, id="other")
         await replicated(database, sibling(other, "0"))
         async with working(couchdb):
-            async with asyncio.timeout(SECONDS):
-                while {row.id for row in await database.view("conflicts")} != {"other"}:
-                    await asyncio.sleep(0.1)
+            await eventually(lambda: _are(conflicting(database), {"other"}))
         task = await client.get("twice")
         assert (task["status"], task["result"]) == ("done", 7), "what ran elsewhere does not run again"
         assert story(task) == ["done", "waiting", "done"], "in the order of their dates"
@@ -62,13 +65,11 @@ async def test_who_runs_a_task_settles_its_conflict_with_its_own_next_write(couc
     async with Database(couchdb) as database, Client(couchdb) as client, working(couchdb, gate.job) as worker:
         task = await client.schedule("manobi", "gate", date=PAST, id="gate")
         await gate.begun.wait()
-        async with asyncio.timeout(SECONDS):
-            while (task := await client.get("gate"))["status"] != "running":
-                await asyncio.sleep(0.01)
+        task = await until(client, "gate", "running")
         stray = {"at": "2026-01-01T00:00:00.000Z", "status": "cancel", "by": "elsewhere"}
         lower = {"status": "cancel", "history": [*task["history"][:2], stray]}
         await replicated(database, {**sibling(task, "f", **lower), "_rev": "2-" + "f" * 32})
-        await settled(database)
+        await eventually(lambda: _are(conflicting(database), set()))
         task = await client.get("gate")
         assert (task["status"], task["claim"]["instance"]) == ("running", worker.instance)
         assert stray in task["history"]
@@ -92,16 +93,27 @@ async def test_two_workers_that_claim_the_same_tasks_on_two_nodes(cluster: list[
         for url in cluster[:2]:
             await stack.enter_async_context(working(url, count))
         await client.schedule_many(tasks)
-        async with asyncio.timeout(2 * SECONDS):
-            while not all(task["status"] in ENDED for task in await _stored(database, tasks)):
-                await asyncio.sleep(0.2)
-        await settled(database)
+        await eventually(lambda: _have_ended(database, tasks), 2 * SECONDS)
+        await eventually(lambda: _are_settled(database, tasks))
         ended = await _stored(database, tasks)
     assert Counter(task["status"] for task in ended) == {"done": 400}
     twice = {name for name, count in runs.items() if count > 1}
     told = {task["_id"] for task in ended if sum("duration_ms" in entry for entry in task["history"]) > 1}
     assert twice == told, "what ran twice says so"
     print(f"{len(twice)} of 400 ran twice; {sum(_merged(task) for task in ended)} were in conflict")
+
+
+async def _are(found: Awaitable[set[str]], wanted: set[str]) -> bool:
+    return await found == wanted
+
+
+async def _have_ended(database: Database, tasks: list[Document]) -> bool:
+    return all(task["status"] in ENDED for task in await _stored(database, tasks))
+
+
+async def _are_settled(database: Database, tasks: list[Document]) -> bool:
+    leaves = await database.leaves([task["_id"] for task in tasks])
+    return all(len(found) == 1 for found in leaves.values())
 
 
 async def _stored(database: Database, tasks: list[Document]) -> list[Document]:

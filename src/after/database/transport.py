@@ -30,6 +30,7 @@ PATIENCE = 5.0
 CONNECT_SECONDS = 2.0
 CONNECTION_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 CHUNK = 256 * 1024
+WRONG = b"Name or password is incorrect"
 
 _last = aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=CONNECT_SECONDS)
 _first = aiohttp.ClientTimeout(total=PATIENCE, sock_connect=CONNECT_SECONDS)
@@ -37,7 +38,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Reply(Struct):
-    """What a node answered; `again` says that the request had gone to another node before, which may have done it."""
+    """What a node answered; `again` says that the request was sent before, which may have done what it asks for."""
 
     status: int
     content: bytes
@@ -103,7 +104,7 @@ class Transport:
                 silent.append(f"{node.url}: {cause(error)}")
             else:
                 if last or not _is_failing(reply):
-                    reply.again = bool(silent)
+                    reply.again = reply.again or bool(silent)
                     return reply
                 silent.append(f"{node.url} answered {reply.status}")
             self.move_on(node)
@@ -111,13 +112,24 @@ class Transport:
 
     async def _ask(self, node: Node, request: _Request, patience: aiohttp.ClientTimeout) -> Reply:
         cookie = node.cookie
-        reply = await self._send(node, request, patience)
+        reply = await self._send_twice(node, request, patience)
         if reply.status == 401:
-            if await self._sign_in(node, cookie):
+            if await self._sign_in(node, cookie, reply.content):
                 reply = await self._send(node, request, patience)
             if reply.status == 401:
                 raise unauthorized(node, reply.content)
         return reply
+
+    async def _send_twice(self, node: Node, request: _Request, patience: aiohttp.ClientTimeout) -> Reply:
+        """Send a request again where a connection breaks: it was of the pool, and the node may have come back since."""
+        try:
+            return await self._send(node, request, patience)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            reply = await self._send(node, request, patience)
+            reply.again = True
+            return reply
 
     async def _send(self, node: Node, request: _Request, patience: aiohttp.ClientTimeout) -> Reply:
         headers = node.headers()
@@ -144,16 +156,19 @@ class Transport:
             ) as response:
                 if response.status == 401:
                     content = await response.read()
-                    if not again and await self._sign_in(node, cookie):
+                    if not again and await self._sign_in(node, cookie, content):
                         continue
                     raise unauthorized(node, content)
                 _keep_session(node, response)
                 yield response
                 return
 
-    async def _sign_in(self, node: Node, used: str | None) -> bool:
-        """Begin a session where a node has not taken what it was asked with; tell whether to ask it again."""
-        if node.account is None:
+    async def _sign_in(self, node: Node, used: str | None, told: bytes) -> bool:
+        """Begin a session where a node has not taken what it was asked with; tell whether to ask it again.
+
+        Not for a password that is wrong: CouchDB counts attempts, and locks an account that has had too many.
+        """
+        if node.account is None or WRONG in told:
             return False
         async with node.signing:
             if node.cookie is not None and node.cookie != used:

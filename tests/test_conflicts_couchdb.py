@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from working import SECONDS, Gate, story, until, working
+import pytest
+from working import SECONDS, Gate, apart, story, until, working
 
 from after.client import Client
 from after.database import Database
@@ -32,7 +33,7 @@ def sibling(task: Document, digest: str, **fields: object) -> Document:
 async def eventually(what: Callable[[], Awaitable[bool]], seconds: float = SECONDS) -> None:
     """Wait until something is so of which nobody is told."""
     async with asyncio.timeout(seconds):
-        while not await what():
+        while not await what():  # noqa: ASYNC110 - a view tells nobody when it changes
             await asyncio.sleep(0.1)
 
 
@@ -78,7 +79,10 @@ async def test_who_runs_a_task_settles_its_conflict_with_its_own_next_write(couc
     assert (task["status"], task["result"], gate.runs) == ("done", "through", 1)
 
 
-async def test_two_workers_that_claim_the_same_tasks_on_two_nodes(cluster: list[str]) -> None:
+async def test_two_workers_that_claim_the_same_tasks_on_two_nodes(
+    cluster: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart(monkeypatch)
     runs: Counter[str] = Counter()
 
     @job

@@ -1,48 +1,74 @@
-"""A real CouchDB for tests, where `AFTER_TEST_COUCHDB_URL` names one, a server's URL with an administrator in it."""
+"""A database of its own on a real CouchDB, for the tests that need one."""
 
 from __future__ import annotations
 
 import base64
+import json
 import os
+import secrets
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
-from uuid import uuid4
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-import pytest
-from serving import Client
+from after.design import design_document
 
-VARIABLE = "AFTER_TEST_COUCHDB_URL"
+SECONDS = 30.0
+SERVER = os.environ.get("AFTER_TEST_COUCHDB_URL", "")
+CLUSTER = [url for url in os.environ.get("AFTER_TEST_COUCHDB_CLUSTER", "").split(",") if url]
+
+VIEWS = {
+    "due": """if (!task || REQUESTS.indexOf(status) < 0 || doc.claim) return;
+        emit([doc.worker, status === 'waiting' ? date : 0]);""",
+    "held": "if (task && doc.claim && ENDED.indexOf(status) < 0) emit([doc.worker, doc.claim.instance]);",
+    "by_date": "if (task) emit([date]);",
+    "by_status": "if (task) emit([status, date]);",
+    "by_worker": "if (task) emit([doc.worker, status, date]);",
+    "workers": "if (doc.type === 'worker') emit([doc.name, doc.instance], doc.state);",
+    "conflicts": "if (doc._conflicts) emit([doc._id], task ? doc.worker : doc.name || null);",
+}
+MAP = """function (doc) {
+    const ENDED = ['done', 'err', 'canceled'], REQUESTS = ['waiting', 'schedule', 'reschedule', 'cancel'];
+    const task = doc.type === 'task' || (!doc.type && doc.worker && doc.job);
+    const status = doc.status || 'waiting', date = doc.date ? Date.parse(doc.date) : 0;
+    %s
+}"""
 
 
-class CouchDB(Client):
-    """Speaks HTTP to a CouchDB as its administrator."""
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        super().__init__(parts.hostname or "", parts.port or 5984)
-        self.url = url.rstrip("/")
-        pair = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {pair}"}
-
-    def call(self, method, path, body=None, headers=None, **query):  # type: ignore[no-untyped-def]
-        """Send a request as the administrator."""
-        return super().call(method, path, body, {**self._headers, **(headers or {})}, **query)
+def request(url: str, method: str = "GET", body: Any = None) -> Any:
+    """Send a request under the account in the URL and give the answer's JSON; raise `HTTPError` for a refusal."""
+    parts = urlsplit(url)
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    sent = urllib.request.Request(bare, None if body is None else json.dumps(body).encode(), method=method)
+    sent.add_header("Content-Type", "application/json")
+    if parts.username:
+        account = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        sent.add_header("Authorization", f"Basic {base64.b64encode(account.encode()).decode()}")
+    with urllib.request.urlopen(sent, timeout=SECONDS) as answer:
+        return json.load(answer)
 
 
-def skipping(what: str) -> pytest.MarkDecorator:
-    """Give the mark of tests that need a CouchDB; `what` is what stays untested without one."""
-    return pytest.mark.skipif(VARIABLE not in os.environ, reason=f"{VARIABLE} is not set: {what} did not run")
+def design() -> dict[str, Any]:
+    """Give After's design document; as long as that has no views, one with only them."""
+    document = design_document()
+    if len(document["views"]) > 1:
+        return document
+    views = {name: {"map": MAP % body} for name, body in VIEWS.items()}
+    views["by_worker"]["reduce"] = "_count"
+    return {"_id": "_design/after", "language": "javascript", "views": views}
 
 
 @contextmanager
-def database() -> Iterator[tuple[CouchDB, str]]:
-    """Give a CouchDB and the name of a new database there, which goes in the end."""
-    couchdb = CouchDB(os.environ[VARIABLE])
-    name = f"replication-{uuid4().hex[:12]}"
-    assert couchdb.put(f"/{name}", None).status in (201, 202)
+def database(server: str, *, installed: bool = True) -> Iterator[str]:
+    """Make a database on a server and give its URL, account included; with the design document where `installed`."""
+    name = f"worker-{secrets.token_hex(6)}"
+    url = f"{server.rstrip('/')}/{name}"
+    request(url, "PUT")
     try:
-        yield couchdb, name
+        if installed:
+            request(f"{url}/_design/after", "PUT", design())
+            request(f"{url}/_design/after/_view/due?limit=0")
+        yield url
     finally:
-        couchdb.delete(f"/{name}")
-        couchdb.close()
+        request(url, "DELETE")

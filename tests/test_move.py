@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from commanding import after, free_port
-from couchdb import CouchDB, database, skipping
+from replicating import CouchDB, database, skipping
 from serving import Client, Server
 
 from after.clock import SystemClock, now

@@ -12,7 +12,7 @@ ROOT = Path(after.__file__).parent
 FLOORS = (
     ("errors", "clock", "collector", "dates", "status", "collation"),
     ("task", "selector", "recurrence", "testing"),
-    ("idempotence", "outcome", "retry", "roster", "timers"),
+    ("conflicts", "idempotence", "outcome", "retry", "roster", "timers"),
     ("lifecycle", "drivers"),
     ("scheduler", "database"),
     ("jobs", "client", "control"),

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from after.client import Client
 from after.database import Database
 from after.jobs import Registry, TaskContext, job
 from after.task import Document
-from after.worker import Worker
+from after.worker import Worker, rescue
 
 SECONDS = 20.0
 """How long a test waits for what has to come; it never does when all is well."""
@@ -116,6 +118,14 @@ async def working(url: str, *jobs: Callable[..., Any], name: str = "manobi", **o
         finally:
             worker.stop()
             await running
+
+
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers of one process take each other for processes of other machines, which only their heartbeats tell of.
+
+    Otherwise each would find that the other's process id is its own, which cannot be, and that the other is dead.
+    """
+    monkeypatch.setattr(rescue, "machine", lambda: "another")
 
 
 async def run_to_the_end(client: Client, job: str, *arguments: Any, **fields: Any) -> Document:

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from after.client import Client
 from after.clock import Clock
-from after.database.database import DEFAULT_URL
+from after.database import DEFAULT_URL
 from after.task import Document
 
 P = ParamSpec("P")

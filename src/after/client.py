@@ -15,8 +15,8 @@ from uuid_utils import uuid7
 
 from after import lifecycle
 from after.clock import Clock, SystemClock, now
-from after.database import Database
-from after.database.database import DEFAULT_URL, ViewRow, Written
+from after.database import DEFAULT_URL, Database
+from after.database.database import ViewRow, Written
 from after.dates import format_instant, parse_elapsed, parse_instant
 from after.errors import Conflict, InvalidTask, NotFound, Refusal, Unreachable
 from after.idempotence import difference
@@ -135,7 +135,7 @@ class Client:
         low = None if since is None else parse_instant(self._date(since))
         high: object = {} if until is None else parse_instant(self._date(until))
         async for document in merged([self._range(view, prefix, low, high) for view, prefix in views(worker, status)]):
-            if tag is None or tag in (document.get("tags") or ()):
+            if _fits(document, worker, status, tag):
                 yield document
 
     async def cancel(self, id: str) -> Document:  # noqa: A002 — the field's name
@@ -221,8 +221,11 @@ class Client:
         return stored
 
     async def _request(self, id: str, status: Status, changes: Document) -> Document:  # noqa: A002
+        changed: Document = {}
         for _ in range(TRIES):
             document = await self.get(id)
+            if changed and changed["history"][-1] in (document.get("history") or ()):
+                return document  # ours was taken and its answer lost; a worker has gone on from it
             event = lifecycle.Requested(status, changes, self._by)
             changed = lifecycle.apply(document, event, now(self._clock))
             try:
@@ -264,6 +267,15 @@ def views(worker: str | None, status: str | None) -> list[tuple[str, list[str]]]
     return [("by_status", [status])] if status else [("by_date", [])]
 
 
+def _fits(document: Document, worker: str | None, status: str | None, tag: str | None) -> bool:
+    """Tell whether a task is what was asked for: a row may be older than the document that comes with it."""
+    return (
+        (worker is None or document.get("worker") == worker)
+        and (status is None or (document.get("status") or Status.WAITING) == status)
+        and (tag is None or tag in (document.get("tags") or ()))
+    )
+
+
 async def merged(ranges: list[AsyncIterator[ViewRow]]) -> AsyncIterator[Document]:
     """Merge rows whose keys end with a date into one order by date and id, reading no further than needed."""
     heads: list[tuple[int, str, int, Document]] = []
@@ -276,6 +288,7 @@ async def merged(ranges: list[AsyncIterator[ViewRow]]) -> AsyncIterator[Document
 
 
 async def _advance(heads: list[tuple[int, str, int, Document]], rows: AsyncIterator[ViewRow], place: int) -> None:
-    row = await anext(rows, None)
-    if row is not None and row.doc is not None:
-        heapq.heappush(heads, (row.key[-1], row.id, place, row.doc))
+    async for row in rows:
+        if row.doc is not None:  # a view that lags has rows of what is deleted by now
+            heapq.heappush(heads, (row.key[-1], row.id, place, row.doc))
+            return

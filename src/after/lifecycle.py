@@ -20,9 +20,10 @@ from after.task import WORKER_FIELDS, Document, Retry, check
 
 
 class Claimed(Struct, frozen=True):
-    """A worker process takes the task into its memory."""
+    """A worker process takes the task into its memory; `note` says why again, where it had claimed it before."""
 
     instance: str
+    note: str | None = None
 
 
 class Started(Struct, frozen=True):
@@ -110,7 +111,7 @@ def apply(task: Document, event: Event, now: int) -> Document:
 
 def _claimed(task: Document, event: Claimed, now: int) -> Document:
     claim = {"instance": event.instance, "at": format_instant(now)}
-    return _moved(task, Status.SCHEDULED, now, event.instance, claim=claim)
+    return _moved(task, Status.SCHEDULED, now, event.instance, claim=claim, note=event.note)
 
 
 def _started(task: Document, event: Started, now: int) -> Document:

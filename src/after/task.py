@@ -165,6 +165,12 @@ def check_id(identity: object) -> str:
     return identity
 
 
+def holder_of(document: Mapping[str, Any]) -> str | None:
+    """Give the process that has claimed a task, None where nobody has."""
+    claim = document.get("claim")
+    return claim.get("instance") if isinstance(claim, dict) else None
+
+
 def due(document: Mapping[str, Any]) -> int:
     """Give the instant of a task in ms since the epoch; a task written without a date is due at once: 0."""
     date = document.get("date")

@@ -17,7 +17,7 @@ import uvloop
 from after.cli.output import URL, Url
 from after.collector import calm
 from after.database import Database
-from after.errors import AfterError, Unreachable
+from after.errors import AfterError, Unavailable, Unreachable
 from after.jobs import Registry
 
 MAX_BACKOFF = 5.0
@@ -89,7 +89,7 @@ async def _reachable(database: Database, stopped: asyncio.Event) -> bool:
     while not stopped.is_set():
         try:
             await database.info()
-        except Unreachable as error:
+        except (Unreachable, Unavailable) as error:
             if not said:
                 logging.getLogger(__name__).warning("waiting for the engine: %s", error)
                 said = True

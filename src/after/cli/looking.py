@@ -11,6 +11,7 @@ from rich.text import Text
 
 from after.cli.output import URL, AsJson, Url, as_json, coloured, console, line, run, table
 from after.client import Client
+from after.database import bare
 from after.errors import Unreachable
 from after.status import STATUSES
 from after.task import Document, call
@@ -73,7 +74,7 @@ def watch(worker: Worker = None, status: Status = None, url: Url = URL, json: As
                     told = [Text(line(word)) for word in (task.get("date"), task["_id"], task["worker"], _job(task))]
                     shown.print(*told, coloured(task.get("status", "waiting")), sep="  ", soft_wrap=True)
                 sys.stdout.flush()
-            raise Unreachable(f"{url}: the engine has ended the feed")
+            raise Unreachable(f"{bare(url)}: the engine has ended the feed")
 
     run(work())
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from after.database.database import DEFAULT_URL, Database
+from after.database import DEFAULT_URL, Database
 from after.dates import parse_elapsed
 
 T = TypeVar("T")
@@ -31,7 +31,13 @@ def checked_url(url: str | None) -> str | None:
 
 Url = Annotated[
     str,
-    typer.Option("--url", envvar="AFTER_URL", help="The database's URL.", show_envvar=True, callback=checked_url),
+    typer.Option(
+        "--url",
+        envvar="AFTER_URL",
+        help="The database's URL; those of a cluster's nodes separated by commas.",
+        show_envvar=True,
+        callback=checked_url,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 URL = DEFAULT_URL

@@ -13,7 +13,7 @@ from after.cli.output import URL, AsJson, Url, as_json, coloured, line, millisec
 from after.client import Client
 from after.clock import SystemClock, now
 from after.control import Control
-from after.database import Database
+from after.database import Database, bare
 from after.dates import LATEST, format_instant
 from after.errors import AfterError, Unreachable
 from after.status import ENDED
@@ -138,7 +138,7 @@ def log(
                 for entry in _fresh(_history(task), told.get(task["_id"], []), began):
                     _print_entry(task["_id"], entry, json)
                 told[task["_id"]] = _history(task)[-1:]
-            raise Unreachable(f"{url}: the engine has ended the feed")
+            raise Unreachable(f"{bare(url)}: the engine has ended the feed")
 
     run(work())
 

@@ -2,5 +2,6 @@
 
 from after.database.database import Database
 from after.database.feed import Change
+from after.database.nodes import DEFAULT_URL, bare
 
-__all__ = ["Change", "Database"]
+__all__ = ["DEFAULT_URL", "Change", "Database", "bare"]

@@ -1,4 +1,4 @@
-"""One database behind one URL, as workers and clients use it."""
+"""One database, behind one URL or several, as workers and clients use it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 from msgspec import Struct
 from yarl import URL
 
 from after.clock import Clock, SystemClock
-from after.database.feed import Change, cause, changes
-from after.errors import BadRequest, Refusal, TooLarge, Unreachable, refusal
+from after.database.feed import Change, changes
+from after.database.nodes import DEFAULT_URL
+from after.database.transport import TIMEOUT, Reply, Transport, refused
+from after.errors import BadRequest, Conflict, NotFound, Refusal, TooLarge, Unreachable, refusal
 from after.task import Document
-
-DEFAULT_URL = "http://127.0.0.1:5985/after"
-TIMEOUT = 30.0
-"""Seconds that a request may take before its connection counts as dead; the feed has its own, by heartbeats."""
-CONNECTION_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class Written(Struct):
@@ -52,11 +48,25 @@ class _Rows(Struct):
     rows: list[ViewRow]
 
 
+class _Leaf(Struct):
+    ok: Document | None = None
+
+
+class _Got(Struct):
+    id: str
+    docs: list[_Leaf]
+
+
+class _Gotten(Struct):
+    results: list[_Got]
+
+
 T = TypeVar("T")
 
 _answers = msgspec.json.Decoder(list[_Answer])
 _documents = msgspec.json.Decoder(Document)
 _rows = msgspec.json.Decoder(_Rows)
+_gotten = msgspec.json.Decoder(_Gotten)
 _encode = msgspec.json.Encoder().encode
 _CODES = {
     "conflict": 409,
@@ -65,93 +75,123 @@ _CODES = {
     "bad_request": 400,
     "too_large": 413,
     "not_found": 404,
+    # What a cluster says of a document when too few of its nodes have answered: it may be written or not.
+    "internal_server_error": 503,
+    "timeout": 503,
+    "write_quorum_not_met": 503,
+    "nodedown": 503,
 }
 
 
 class Database:
     """Speaks to the database at `url`, `http://[USER:PASSWORD@]HOST:PORT/NAME`. Use it as an async context manager.
 
-    Every method raises the `Refusal` that the engine answered with, or `Unreachable` where none answered within
+    Several URLs of the same database, separated by commas, are the nodes of a cluster: when one does not answer, the
+    next is asked. Every method raises the `Refusal` that was answered, or `Unreachable` where nothing was within
     `timeout` seconds, None for as long as it takes.
     """
 
     def __init__(self, url: str = DEFAULT_URL, clock: Clock | None = None, *, timeout: float | None = TIMEOUT) -> None:
-        whole = URL(url.rstrip("/"))
-        if whole.scheme not in ("http", "https") or not whole.host or whole.path in ("", "/"):
-            raise ValueError(f"{url!r} is not the URL of a database, such as {DEFAULT_URL}")
-        self.url = whole.with_user(None)
+        self._transport = Transport(url, timeout)
         self.skew: float | None = None
         """Seconds by which the engine's clock is ahead of ours at the least, by its last answer."""
         self._clock = clock or SystemClock()
-        self._auth = aiohttp.BasicAuth(whole.user, whole.password or "") if whole.user else None
-        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=TIMEOUT)
-        self._session: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"Database({','.join(str(node.url) for node in self._transport.nodes)!r})"
+
+    @property
+    def url(self) -> URL:
+        """The URL that is asked now, without the account."""
+        return self._transport.node.url
 
     async def __aenter__(self) -> Database:
-        assert self._session is None, "a database is opened once"
-        self._session = aiohttp.ClientSession(
-            auth=self._auth,
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=self._timeout,
-            headers={"Accept": "application/json"},
-        )
+        self._transport.open()
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._transport.close()
 
     async def request(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: object = None
     ) -> bytes:
         """Send one request to a path below the database and give the answer's body."""
-        url = URL(f"{self.url}/{path}" if path else str(self.url), encoded=True)
-        return await self._request(method, url, query, body)
+        return (await self._ask(method, path, query, body)).content
 
-    async def _request(self, method: str, url: URL, query: Mapping[str, str] | None, body: object) -> bytes:
-        data = None if body is None else _encode(body)
-        headers = {} if data is None else {"Content-Type": "application/json"}
-        session, sent = self._open(), self._clock.time()
-        try:
-            async with session.request(method, url.with_query(query), data=data, headers=headers) as response:
-                content = await response.read()
-        except CONNECTION_ERRORS as error:
-            raise Unreachable(f"{self.url}: {cause(error)}") from error
-        self._look_at_date(response.headers.get("Date"), sent)
-        if response.status >= 400:
-            raise _refusal(response.status, content)
-        return content
+    async def _ask(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: object, *, beside: bool = False
+    ) -> Reply:
+        sent = self._clock.time()
+        reply = await self._transport.ask(method, path, query, None if body is None else _encode(body), beside=beside)
+        self._look_at_date(reply.date, sent)
+        if reply.status >= 400:
+            raise refused(reply.status, reply.content)
+        return reply
 
     async def info(self) -> Document:
         """Give the description of the database, `update_seq` among it."""
-        return _read(_documents, await self.request("GET", ""))
+        try:
+            return _read(_documents, await self.request("GET", ""))
+        except NotFound as error:
+            raise NotFound(f"{self.url}: {error.reason}; run: after install {self.url}") from None
 
     async def engine(self, path: str = "") -> Document:
         """Give what the engine says of itself beside the database: `version` and `vendor`, or what `path` tells."""
-        return _read(_documents, await self._request("GET", self.url.parent / path, None, None))
+        return _read(_documents, (await self._ask("GET", path, None, None, beside=True)).content)
 
     async def replicate(self, wanted: Mapping[str, Any]) -> Document:
         """Let a CouchDB copy a database into another, wait for the end, and give what it tells of it."""
-        return _read(_documents, await self._request("POST", self.url.parent / "_replicate", None, wanted))
+        return _read(_documents, (await self._ask("POST", "_replicate", None, wanted, beside=True)).content)
 
     async def get(self, identity: str) -> Document:
         """Give a document; raise `NotFound` where there is none."""
         return _read(_documents, await self.request("GET", _path(identity)))
 
-    async def write(self, documents: Sequence[Mapping[str, Any] | msgspec.Raw]) -> list[Written | Refusal]:
+    async def leaves(self, identities: Sequence[str]) -> dict[str, list[Document]]:
+        """Give the current revisions of documents, by id: more than one where they conflict, none that are deleted."""
+        if not identities:
+            return {}
+        body = {"docs": [{"id": identity} for identity in identities]}
+        content = await self.request("POST", "_bulk_get", body=body)
+        return {
+            one.id: [leaf.ok for leaf in one.docs if leaf.ok is not None and not leaf.ok.get("_deleted")]
+            for one in _read(_gotten, content).results
+        }
+
+    async def write(
+        self, documents: Sequence[Mapping[str, Any] | msgspec.Raw], *, again: bool = False
+    ) -> list[Written | Refusal]:
         """Write documents; give for each, in order, what became of it.
 
         They go in one request, or in more where the engine refuses one as a whole, so that a document that is too large
-        is refused alone.
+        is refused alone. `again` says that the same write was sent before and not answered: then, as where a node fell
+        silent and another was asked, what conflicts only with itself is written.
         """
         try:
-            content = await self.request("POST", "_bulk_docs", body={"docs": documents})
+            reply = await self._ask("POST", "_bulk_docs", None, {"docs": documents})
         except (BadRequest, TooLarge) as error:
             if len(documents) == 1:
                 return [error]
             half = len(documents) // 2
-            return [*await self.write(documents[:half]), *await self.write(documents[half:])]
-        return [_written(answer) for answer in _read(_answers, content)]
+            return [
+                *await self.write(documents[:half], again=again), *await self.write(documents[half:], again=again)
+            ]  # fmt: skip
+        answers = [_written(answer) for answer in _read(_answers, reply.content)]
+        return await self._settled(documents, answers) if again or reply.again else answers
+
+    async def _settled(
+        self, documents: Sequence[Mapping[str, Any] | msgspec.Raw], answers: list[Written | Refusal]
+    ) -> list[Written | Refusal]:
+        """Find among the conflicts those with the same write, whose first answer was lost."""
+        own = {place: _plain(documents[place]) for place, one in enumerate(answers) if isinstance(one, Conflict)}
+        stored = await self.get_many([document["_id"] for document in own.values()])
+        for place, document in own.items():
+            found = stored.get(document["_id"])
+            if found is None and document.get("_deleted"):
+                answers[place] = Written(document["_id"], document["_rev"])
+            elif found is not None and {**found, "_rev": None} == {**document, "_rev": None}:
+                answers[place] = Written(found["_id"], found["_rev"])
+        return answers
 
     async def put(self, document: Mapping[str, Any]) -> str:
         """Write one document and give its new revision."""
@@ -162,7 +202,12 @@ class Database:
 
     async def view(self, name: str, **parameters: object) -> list[ViewRow]:
         """Give the rows of one of After's views. Parameters are CouchDB's, as Python values."""
-        return await self._read(f"_design/after/_view/{name}", parameters)
+        try:
+            return await self._read(f"_design/after/_view/{name}", parameters)
+        except NotFound as error:
+            raise NotFound(
+                f"{self.url} has no view {name!r} of After ({error.reason}); run: after install {self.url}"
+            ) from None
 
     async def pages(
         self, name: str, *, startkey: object, size: int, **parameters: object
@@ -198,7 +243,7 @@ class Database:
 
         `heartbeat` is the seconds between signs of life; after three without one it raises `Unreachable`.
         """
-        return changes(self._open(), self.url, since=since, selector=selector, heartbeat=heartbeat)
+        return changes(self._transport, since=since, selector=selector, heartbeat=heartbeat)
 
     async def _read(self, path: str, parameters: Mapping[str, object]) -> list[ViewRow]:
         query = {
@@ -207,10 +252,6 @@ class Database:
             for name, value in parameters.items()
         }
         return _read(_rows, await self.request("GET", path, query=query)).rows
-
-    def _open(self) -> aiohttp.ClientSession:
-        assert self._session is not None, "the database is not open"
-        return self._session
 
     def _look_at_date(self, date: str | None, sent: float) -> None:
         """Note by how much the clocks differ at the least: the header is cut to the second, and took time to come."""
@@ -241,9 +282,6 @@ def _written(answer: _Answer) -> Written | Refusal:
     return refusal(_CODES.get(answer.error, 500), answer.error, answer.reason)
 
 
-def _refusal(status: int, content: bytes) -> Refusal:
-    try:
-        told = msgspec.json.decode(content, type=dict[str, Any])
-    except msgspec.DecodeError:
-        told = {}
-    return refusal(status, str(told.get("error", "error")), str(told.get("reason", f"the engine answered {status}")))
+def _plain(document: Mapping[str, Any] | msgspec.Raw) -> Document:
+    """Give a document as it comes back from the engine: whatever is not JSON has become it."""
+    return _documents.decode(document if isinstance(document, msgspec.Raw) else _encode(document))

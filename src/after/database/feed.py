@@ -1,16 +1,16 @@
-"""Following the changes feed."""
+"""Following the changes feed, from node to node."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
-import aiohttp
 import msgspec
 from msgspec import Struct
-from yarl import URL
 
+from after.database.nodes import Node
+from after.database.transport import CONNECTION_ERRORS, Transport, cause, refused
 from after.errors import Unreachable
 from after.task import Document
 
@@ -35,41 +35,59 @@ class _Line(Struct):
 
 _line = msgspec.json.Decoder(_Line)
 
-CONNECT_SECONDS = 10.0
-CHUNK = 256 * 1024
-
 
 async def changes(
-    session: aiohttp.ClientSession, url: URL, *, since: object, selector: Mapping[str, Any], heartbeat: float
+    transport: Transport, *, since: object, selector: Mapping[str, Any], heartbeat: float
 ) -> AsyncIterator[list[Change]]:
     """Give what changed, as many rows at a time as one read brings; an empty list is a sign of life.
 
-    Ends when the engine ends the feed; raises `Unreachable` when it is cut off or silent for three heartbeats.
+    Where a node ends the feed or falls silent it goes on at the next, behind the last row; that may repeat rows, for a
+    position of one node is only about the same place on another. Ends when no node goes on; raises `Unreachable` when
+    each has been cut off, or silent for three heartbeats.
     """
+    failed = 0
+    while True:
+        node = transport.node
+        try:
+            async with aclosing(_follow(transport, node, since, selector, heartbeat)) as lines:
+                async for rows in lines:
+                    failed = 0
+                    if rows:
+                        since = rows[-1].seq
+                    yield rows
+        except Unreachable:
+            failed += 1
+            transport.move_on(node)
+            if failed >= len(transport.nodes):
+                raise
+        else:
+            failed += 1
+            transport.move_on(node)
+            if failed >= len(transport.nodes):
+                return
+
+
+async def _follow(
+    transport: Transport, node: Node, since: object, selector: Mapping[str, Any], heartbeat: float
+) -> AsyncGenerator[list[Change], None]:
     query = {
         "feed": "continuous", "filter": "_selector", "include_docs": "true",
         "heartbeat": str(round(heartbeat * 1000)), "since": since if isinstance(since, str) else _text(since),
     }  # fmt: skip
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=3 * heartbeat)
+    data = msgspec.json.encode({"selector": selector})
     try:
-        async with session.post(
-            url / "_changes", params=query, json={"selector": selector}, timeout=timeout, read_bufsize=CHUNK
-        ) as response:
+        async with transport.stream(node, "_changes", query, data, 3 * heartbeat) as response:
             if response.status != 200:
-                raise Unreachable(f"{url}/_changes answered {response.status}: {(await response.text())[:500]}")
+                refusal = refused(response.status, await response.read())
+                if response.status < 500:
+                    raise refusal
+                raise Unreachable(f"{node.url}/_changes: {refusal.reason}")
             rest = b""
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield [_change(line) for line in lines if line.strip() and b'"last_seq"' not in line[:20]]
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Unreachable(f"{url}/_changes: {cause(error)}") from error
-
-
-def cause(error: Exception) -> str:
-    """Say in a few words why there is no answer; aiohttp's own words for a refused connection are many."""
-    if isinstance(error, aiohttp.ClientConnectorError) and (error.os_error.errno or 0) > 0:
-        return os.strerror(error.os_error.errno or 0)
-    return str(error) or type(error).__name__
+    except CONNECTION_ERRORS as error:
+        raise Unreachable(f"{node.url}/_changes: {cause(error)}") from error
 
 
 def _text(since: object) -> str:

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from after.database.feed import cause
+from after.database.transport import cause
 from after.errors import AfterError, NotFound, Unreachable, refusal
 from after.task import Document
 

@@ -63,9 +63,7 @@ class _Collected(Collector):
 
 def about_workers(workers: list[Document]) -> Iterator[Metric]:
     """Give what is counted of workers, which are told as `roster` tells them; `lib/metrics.js` does the same."""
-    tasks = GaugeMetricFamily(
-        "after_tasks", "Tasks, by worker and status.", labels=["worker", "status"]
-    )
+    tasks = GaugeMetricFamily("after_tasks", "Tasks, by worker and status.", labels=["worker", "status"])
     states = GaugeMetricFamily("after_instances", "Worker processes, by worker and state.", labels=["worker", "state"])
     paused = GaugeMetricFamily("after_worker_paused", "1 where a worker is paused, else 0.", labels=["worker"])
     by_instance = ["worker", "instance"]

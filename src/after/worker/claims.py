@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from after.clock import Clock, now
 from after.database.database import Database, Written
-from after.errors import AfterError, Conflict
+from after.errors import AfterError, Conflict, Refusal, Unavailable, Unreachable
 from after.lifecycle import Claimed, apply
 from after.task import Document
 from after.worker.held import order
@@ -20,6 +20,7 @@ MAX_BATCH = 500
 MAX_CANDIDATES = 5_000
 """How many found tasks wait to be claimed; those beyond stay in the database, and are found again."""
 BACKOFF = 1.0
+AGAIN = "claimed again: the first claim was not certain"
 
 
 class Claims:
@@ -48,7 +49,8 @@ class Claims:
         self._known: dict[str, str] = {}
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self.under_way = 0
+        self.under_way: frozenset[str] = frozenset()
+        """The ids of those whose claim is being written."""
 
     def start(self) -> None:
         """Begin to claim."""
@@ -91,7 +93,7 @@ class Claims:
             await self._wanted.wait()
             self._wanted.clear()
             while batch := self._take():
-                self.under_way = len(batch)
+                self.under_way = frozenset(document["_id"] for document in batch)
                 try:
                     await self._claim(batch)
                 except Exception as error:
@@ -102,7 +104,7 @@ class Claims:
                     self._failed()
                     await asyncio.sleep(BACKOFF)
                 finally:
-                    self.under_way = 0
+                    self.under_way = frozenset()
                     for document in batch:
                         self._known.pop(document["_id"], None)
 
@@ -123,11 +125,29 @@ class Claims:
         return batch
 
     async def _claim(self, batch: list[Document]) -> None:
-        event = Claimed(self._instance)
-        claims = [apply(document, event, now(self._clock)) for document in batch]
-        for claim, answer in zip(claims, await self._database.write(claims), strict=True):
-            if isinstance(answer, Written) and not answer.accepted:
-                claim["_rev"] = answer.rev
-                self._claimed(claim)
-            elif not isinstance(answer, Written | Conflict):
+        event, instant = Claimed(self._instance), now(self._clock)
+        again = Claimed(self._instance, AGAIN)
+        claims = [apply(document, again if document.get("claim") else event, instant) for document in batch]
+        for document, claim, answer in zip(batch, claims, await self._write(claims), strict=True):
+            if isinstance(answer, Written):
+                # A claim of which a cluster is not certain is none, until it is found to stand alone and made again.
+                if not answer.accepted or document.get("claim"):
+                    claim["_rev"] = answer.rev
+                    self._claimed(claim)
+            elif isinstance(answer, Unavailable):
+                self._failed()
+            elif not isinstance(answer, Conflict):
                 logger.error("the engine refuses the claim of %s: %s", claim["_id"], answer.reason)
+
+    async def _write(self, claims: list[Document]) -> list[Written | Refusal]:
+        """Write claims until they are answered: they may be ours already, if only the answer was lost."""
+        again = False
+        while True:
+            try:
+                return await self._database.write(claims, again=again)
+            except (Unreachable, Unavailable) as error:
+                if self._task is None:
+                    raise
+                logger.warning("%d tasks could not be claimed: %s; trying again", len(claims), error)
+                again = True
+                await asyncio.sleep(BACKOFF)

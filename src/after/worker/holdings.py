@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from after import conflicts
 from after.clock import Clock, now
 from after.database.database import Database
 from after.jobs.job import Job
@@ -13,13 +14,12 @@ from after.lifecycle import Ended, Lost, Released
 from after.outcome import Stopped
 from after.scheduler import Scheduler
 from after.status import ENDED, HELD, Status
-from after.task import Document, is_task
+from after.task import Document, holder_of, is_task
 from after.worker.claims import Claims
 from after.worker.finder import HORIZON
 from after.worker.held import Answer, Held, generation, order
 from after.worker.outbox import Outbox
 from after.worker.plan import Plan, job_of, plan
-from after.worker.rescue import holder_of
 from after.worker.runs import Runs
 
 logger = logging.getLogger(__name__)
@@ -113,9 +113,31 @@ class Holdings:
             if held.run is None and held.answer is None:
                 self._answer(held, Released(self._instance, note))
 
-    def release(self, task: Document, note: str) -> None:
-        """Give back a task that is claimed by this process and not held by it."""
-        self._answer(self._hold(task), Released(self._instance, note))
+    def take_up(self, task: Document) -> None:
+        """Claim a task again that is claimed by this process and not held by it; give it back where that cannot be."""
+        if not (task.get("status") == Status.SCHEDULED and self.accepting and self.claims.add(task)):
+            self._answer(self._hold(task), Released(self._instance, "its claim was not certain"))
+
+    def leaf(self, identity: str) -> conflicts.Held | None:
+        """Give what is held of a task, as one revision of those that may conflict."""
+        held = self._held.get(identity)
+        if held is None:
+            return None
+        return conflicts.Held(held.document["_rev"], held.run is not None or held.answer is not None)
+
+    def merge(self, resolution: conflicts.Resolution) -> bool:
+        """Take up what became of a conflict; tell whether that is done with, so that nobody else has to write it."""
+        document = resolution.write
+        if document is None or (held := self._held.get(document["_id"])) is None:
+            return False
+        if held.sent is not None or held.document["_rev"] != document["_rev"]:
+            return True  # it changes just now; the next look will find it
+        if resolution.replaced:
+            self._drop(held)
+            return False
+        held.document = document
+        self.outbox.put(held)
+        return True
 
     def rescue(self, task: Document) -> None:
         """Give back a task whose holder is gone."""

@@ -10,7 +10,7 @@ import msgspec
 
 from after.clock import Clock, now
 from after.database.database import Database, Written
-from after.errors import AfterError, Conflict, Refusal
+from after.errors import AfterError, Conflict, Refusal, Unavailable
 from after.lifecycle import Ended
 from after.outcome import failed
 from after.task import Document
@@ -127,7 +127,9 @@ class Outbox:
                 continue
             self._under_way += 1
             try:
-                await self._hear(batch, await self._database.write(content))
+                failing = await self._hear(batch, await self._database.write(content))
+                if failing:
+                    raise Unavailable(failing)
                 backoff = MIN_BACKOFF
             except Exception as error:
                 if isinstance(error, AfterError):
@@ -172,18 +174,22 @@ class Outbox:
                 held.sent = None
                 self.put(held)
 
-    async def _hear(self, batch: list[Held], answers: list[Written | Refusal]) -> None:
-        conflicts = []
+    async def _hear(self, batch: list[Held], answers: list[Written | Refusal]) -> str:
+        """Work on the answers; give why a cluster could not tell of some whether they were written, if it could not."""
+        conflicts, failing = [], ""
         for held, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Written):
                 self._taken(held, answer.rev)
             elif isinstance(answer, Conflict):
                 conflicts.append(held)
+            elif isinstance(answer, Unavailable):
+                failing = answer.reason
             else:
                 held.sent = None
                 self._refused(held, answer.reason)
         if conflicts:
             await self._hear_conflicts(conflicts)
+        return failing
 
     def _taken(self, held: Held, rev: str) -> None:
         assert held.sent is not None

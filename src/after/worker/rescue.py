@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping
+from itertools import islice
 
 from after.clock import Clock
 from after.database.database import Database, ViewRow
 from after.errors import Refusal
-from after.task import Document
-from after.worker.presence import LOST_AFTER, machine
+from after.task import Document, holder_of
+from after.worker.presence import LOST_AFTER, control_id, machine
 
 LIVE_STATES = frozenset({"running", "paused", "draining"})
 PAGE = 250
@@ -28,21 +29,28 @@ class Rescue:
         self._name = name
         self._instance = instance
         self._seen: dict[str, tuple[str, float]] = {}
+        self.living: set[str] = set()
+        """The other processes of this name that live, as of the last look."""
 
     async def look(self) -> tuple[list[Document], set[str]]:
         """Give tasks of processes that are gone, at most PAGE, and the ids of all that the database says are ours.
 
         Marks processes that are gone as lost, for everyone to see.
         """
-        living = await self._living()
-        holders: dict[str, str] = {}
+        documents = await self._others()
+        known = {document["instance"] for document in documents}
         ours: set[str] = set()
+        held = []
         async for row in self._held():
-            holder = row.key[1]
-            if holder == self._instance:
+            if row.key[1] == self._instance:
                 ours.add(row.id)
-            elif holder not in living and len(holders) < PAGE:
-                holders[row.id] = holder
+            else:
+                held.append(row)
+        # On a cluster a view may know a task before it knows the process that holds it.
+        documents += await self._unknown({row.key[1] for row in held} - known)
+        self.living = await self._living(documents)
+        holders = {row.id: row.key[1] for row in held if row.key[1] not in self.living}
+        holders = dict(islice(holders.items(), PAGE))
         found = await self._database.get_many(list(holders))
         orphans = [task for identity, task in found.items() if holder_of(task) == holders[identity]]
         return orphans, ours
@@ -57,9 +65,15 @@ class Rescue:
                 return
             start = {"startkey": rows[-1].key, "startkey_docid": rows[-1].id}
 
-    async def _living(self) -> set[str]:
+    async def _others(self) -> list[Document]:
         rows = await self._database.view("workers", startkey=[self._name], endkey=[self._name, {}], include_docs=True)
-        documents = [row.doc for row in rows if row.doc is not None and row.doc.get("instance") != self._instance]
+        return [row.doc for row in rows if row.doc is not None and row.doc.get("instance") != self._instance]
+
+    async def _unknown(self, instances: set[str]) -> list[Document]:
+        found = await self._database.get_many([f"{control_id(self._name)}:{instance}" for instance in instances])
+        return list(found.values())
+
+    async def _living(self, documents: list[Document]) -> set[str]:
         living = {str(document["instance"]): document for document in documents if self._lives(document)}
         lost = [
             {**document, "state": "lost"}
@@ -87,12 +101,6 @@ class Rescue:
             self._seen[instance] = (rev, instant)
             return True
         return instant - known[1] <= LOST_AFTER
-
-
-def holder_of(task: Document) -> str | None:
-    """Give the process that holds a task, None where nobody does."""
-    claim = task.get("claim")
-    return claim.get("instance") if isinstance(claim, dict) else None
 
 
 def _runs(pid: object) -> bool:

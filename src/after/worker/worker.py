@@ -11,15 +11,18 @@ from after.database.database import Database
 from after.errors import AfterError, NotFound
 from after.jobs.job import Job
 from after.scheduler import Scheduler
-from after.task import Document
+from after.task import Document, holder_of
 from after.worker.finder import Finder
 from after.worker.holdings import Holdings
 from after.worker.presence import Presence, control_id, new_instance
-from after.worker.rescue import Rescue, holder_of
+from after.worker.rescue import Rescue
+from after.worker.settling import Settling
 
 logger = logging.getLogger(__name__)
 
 CHORE_SECONDS = 5.0
+MAX_STRANGERS = 1_000
+"""How many claims on this process that it does not hold are looked at in one go."""
 STOP_SECONDS = 1.0
 """How long jobs may take to end when their worker stops before they are done."""
 FLUSH_SECONDS = 10.0
@@ -67,6 +70,7 @@ class Worker:
         )
         self._presence = Presence(database, clock, name, self.instance, self._describe)
         self._rescue = Rescue(database, clock, name, self.instance)
+        self._settling = Settling(database, name, self.instance, self._holdings)
 
     def stop(self) -> None:
         """Begin to stop: claim nothing more, give back what has not begun, let running jobs end. Twice: at once."""
@@ -78,6 +82,7 @@ class Worker:
         """Work until `stop` is called or the database says so; raise `AfterError` where the start fails."""
         async with self._scheduler:
             since = (await self._database.info())["update_seq"]
+            await self._database.view("due", limit=0, update=False)  # is this a database of After's at all?
             await self._presence.start()
             try:
                 await self._work(since)
@@ -166,19 +171,22 @@ class Worker:
                 logger.exception("looking after the claims of this worker failed")
 
     async def _look_after_claims(self) -> None:
-        """Give back the tasks of processes that are gone, and those that are ours without our knowing."""
-        claims, known = self._holdings.claims, self._holdings.ids()
-        claiming = claims.under_way
+        """Settle conflicts, give back the tasks of processes that are gone, take up those that are ours unknowingly."""
+        # What is held or being claimed before and after the look is no stranger: its claim may be not answered yet.
+        known = self._busy()
         orphans, ours = await self._rescue.look()
+        await self._settling.look(self._rescue.living)
         for task in orphans:
             if task["_id"] not in self._holdings:
                 self._holdings.rescue(task)
-        if claiming or claims.under_way:
-            return  # a claim may have been taken and not answered yet; the next look will tell
-        strangers = await self._database.get_many(list(ours - known - self._holdings.ids()))
-        for identity, task in strangers.items():
-            if holder_of(task) == self.instance and identity not in self._holdings:
-                self._holdings.release(task, "the answer to its claim was lost")
+        strangers = list(ours - known - self._busy())[:MAX_STRANGERS]
+        for identity, leaves in (await self._database.leaves(strangers)).items():
+            # With a conflict it may be another's, whose claim is certain; that has to be settled first.
+            if len(leaves) == 1 and holder_of(leaves[0]) == self.instance and identity not in self._busy():
+                self._holdings.take_up(leaves[0])
+
+    def _busy(self) -> set[str]:
+        return self._holdings.ids() | self._holdings.claims.under_way
 
     async def _hear_control(self) -> None:
         try:

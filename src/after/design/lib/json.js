@@ -115,7 +115,7 @@ function isEscaped(text, place) {
   return (place - first) % 2 === 1;
 }
 
-// Whether the numbers in a value can be written as they were read; `isLong` where there are such of more than 15 digits.
+// Whether the numbers in a value can be written as they were read; `isLong` where some have more than 15 digits.
 exports.isKept = function (value, isLong) {
   if (typeof value === "number") {
     return Number.isFinite(value) && !(isLong && Number.isInteger(value) && !Number.isSafeInteger(value));

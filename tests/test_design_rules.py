@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from javascript import Thrown, javascript
 from msgspec.structs import fields
@@ -245,17 +245,20 @@ documents = st.fixed_dictionaries({"worker": st.sampled_from(["w", "w", "v", 5])
 parts = st.fixed_dictionaries({}, optional=KNOWN)
 
 
+@settings(deadline=None)
 @given(documents)
 def test_what_is_created(document: Document) -> None:
     assert in_javascript("lifecycle", "create", document, NOW, "eve") == outcome(create, document, NOW, "eve")
 
 
+@settings(deadline=None)
 @given(documents, statuses.filter(lambda status: status is not None), parts)
 def test_what_is_requested(task: Document, status: str, changes: Document) -> None:
     found = in_javascript("lifecycle", "requested", task, {"status": status, "changes": changes, "by": "eve"}, NOW)
     assert found == outcome(apply, task, Requested(status, changes, "eve"), NOW)
 
 
+@settings(deadline=None)
 @given(parts, documents, st.none() | st.just(AT))
 def test_what_differs(given_again: Document, task: Document, date: str | None) -> None:
     history = task.get("history")

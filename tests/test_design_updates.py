@@ -198,6 +198,32 @@ def test_a_duration_that_leads_beyond_all_years_is_refused() -> None:
     assert re.fullmatch(r"date: \d+ is outside the years 0001 to 9999", told["reason"])
 
 
+@pytest.mark.parametrize("own", ["[" * 200_000, "{" * 65, '{"a":' * 64 + "1" + "}" * 64])
+def test_what_is_nested_too_deep_is_not_even_parsed(own: str) -> None:
+    written, response, told = answer(None, None, "a", body='{"worker":"w","job":"j","own":' + own)
+    assert (written, response["code"]) == (None, 400)
+    assert told["reason"] == "the document is nested deeper than 64 levels"
+
+
+@pytest.mark.parametrize("own", ["[" * 99, '\\"' + "[" * 99, "\\" * 9, '\\\\"' + "[" * 99 + '\\"'])
+def test_brackets_in_a_text_are_no_nesting(own: str) -> None:
+    written, _, _ = answer(None, {**TASK, "own": own}, "a")
+    assert written["own"] == own
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "12345678901234567890", "9007199254740993"])
+def test_a_number_that_would_not_be_kept_is_refused(number: str) -> None:
+    _, response, told = answer(None, None, "a", body=f'{{"worker":"w","job":"j","own":[{{"a":{number}}}]}}')
+    assert (response["code"], told["error"]) == (400, "bad_request")
+    assert told["reason"] == "the body: a number in it is too large to be kept; send it as a string"
+
+
+@pytest.mark.parametrize("number", [2**53 - 1, 1e20, 0.1234567890123456, -5])
+def test_other_numbers_are_kept(number: float) -> None:
+    written, _, _ = answer(None, {**TASK, "own": number}, "a")
+    assert written["own"] == number
+
+
 def test_an_answer_says_where_the_task_is_and_does_not_pretend_to_know_its_revision() -> None:
     written, response, told = answer(None, TASK, "a b")
     assert response["headers"] == {

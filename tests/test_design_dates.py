@@ -82,8 +82,7 @@ def test_where_calendars_differ(year: str) -> None:
 @given(instants, st.integers(0, 30), st.sampled_from(["", ":", "0", ".", "Z", "+", "x", "é", "\x00", "\n", "00"]))
 def test_dates_with_something_odd_in_them(text: str, place: int, odd: str) -> None:
     changed = text[:place] + odd + text[place + 1 :]
-    if changed[4:5] != "W" or changed[7:8] != "-":  # Python takes 2026W49-12 for twelve o'clock, of no day
-        assert in_javascript("parseInstant", changed) == outcome(parse_instant, changed)
+    assert in_javascript("parseInstant", changed) == outcome(parse_instant, changed)
 
 
 @pytest.mark.parametrize(

@@ -1,129 +1,28 @@
-"""`after install` and `after uninstall` as commands: what they refuse, and what they do to a real CouchDB.
-
-AFTER_TEST_COUCHDB_URL names a CouchDB 3, with name and password of a server admin, and AFTER_TEST_COUCHDB_CLUSTER all
-nodes of a cluster, separated by commas. Each test has a database and names of its own, and removes them.
-"""
+"""`after install` as a command: what it refuses, and what it does to a real CouchDB."""
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import json
-import os
-import pty
-import subprocess
-import sys
-import termios
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from commanding import Result, after, free_port
+from commanding import after, free_port
+from documented import ROOT, blocks, fits, steps
+from installing import SECRET, Place, install, levels, needs_couchdb, single, typed
 from yarl import URL
 
 from after.design import design_document
-from after.design.admin import Server as Couch
-from after.design.install import apply
-from after.design.look import look
-from after.design.plan import Step, Wish, plan
-from after.errors import Conflict, Refusal
-from after.task import Document
 
 if TYPE_CHECKING:
     from serving import Server
 
-SINGLE = os.environ.get("AFTER_TEST_COUCHDB_URL")
-CLUSTER = os.environ.get("AFTER_TEST_COUCHDB_CLUSTER")
-SECRET = "correct horse ä:/@"
-needs_couchdb = pytest.mark.skipif(SINGLE is None, reason="AFTER_TEST_COUCHDB_URL is not set: no install into CouchDB")
-needs_cluster = pytest.mark.skipif(CLUSTER is None, reason="AFTER_TEST_COUCHDB_CLUSTER is not set: no install on it")
-
-
-class Place:
-    """A database of a CouchDB that is not there yet, and a user's name that nobody has."""
-
-    def __init__(self, server: str) -> None:
-        self.name = f"install-{uuid.uuid4().hex[:8]}"
-        self.user = f"{self.name}-user"
-        self.vhost = f"{self.name}.example.org"
-        self.url = f"{server.rstrip('/')}/{self.name}"
-
-    def ask(self, method: str, path: str = "", body: object = None, **query: str) -> Any:
-        """Ask the server as its admin; None where nothing is there."""
-
-        async def work() -> Any:
-            async with Couch(self.url) as couch:
-                return await couch.request(method, path, body, query)
-
-        try:
-            return asyncio.run(work())
-        except Refusal as error:
-            if error.code == 404:
-                return None
-            raise
-
-    def as_user(self, password: str) -> Place:
-        """Give the same place for its user."""
-        made = Place("")
-        made.__dict__ |= vars(self)
-        made.url = str(URL(self.url).with_user(self.user).with_password(password))
-        return made
-
-    def snapshot(self) -> list[Any]:
-        """Give all that installing may change, with revisions."""
-        nodes = self.ask("GET", "_membership")["cluster_nodes"]
-        return [
-            self.ask("GET", f"{self.name}/_all_docs"),
-            self.ask("GET", f"{self.name}/_security"),
-            self.ask("GET", f"_users/org.couchdb.user:{self.user}"),
-            [self.ask("GET", f"_node/{node}/_config/{section}") for node in nodes for section in ("vhosts", "csp")],
-        ]
-
-    def clean(self) -> None:
-        self.ask("DELETE", self.name)
-        if user := self.ask("GET", f"_users/org.couchdb.user:{self.user}"):
-            self.ask("DELETE", f"_users/{user['_id']}", rev=user["_rev"])
-        for node in self.ask("GET", "_membership")["cluster_nodes"]:
-            self.ask("DELETE", f"_node/{node}/_config/vhosts/{self.vhost}")
-
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    assert SINGLE is not None
-    made = Place(SINGLE)
-    yield made
-    made.clean()
-
-
-@pytest.fixture
-def nodes() -> Iterator[list[Place]]:
-    """One place, seen from each node of a cluster, whose settings are put back."""
-    assert CLUSTER is not None
-    places = [Place(url) for url in CLUSTER.split(",")]
-    for other in places[1:]:
-        other.name, other.user, other.vhost = places[0].name, places[0].user, places[0].vhost
-        other.url = str(URL(other.url).parent / other.name)
-    first, names = places[0], places[0].ask("GET", "_membership")["cluster_nodes"]
-    paths = [f"_node/{name}/_config/csp/attachments_enable" for name in names]
-    before = {path: first.ask("GET", path) for path in paths}
-    for path in paths:
-        first.ask("DELETE", path)
-    yield places
-    for path, value in before.items():
-        first.ask("DELETE", path) if value is None else first.ask("PUT", path, value)
-    first.clean()
-
-
-def install(place: Place, *options: object, password: str = SECRET) -> Result:
-    done = after(
-        "install", place.url, "--user", place.user, "--password-file", "-", *options, given=f"{password}\nmore"
-    )
-    told = done.out + done.err
-    assert password not in told
-    assert (URL(place.url).password or "?") not in told
-    return done
+    with single() as made:
+        yield made
 
 
 class TestWrongUse:
@@ -287,154 +186,22 @@ class TestInstalling:
 
 
 @needs_couchdb
-class TestUpgrading:
-    def test_new_indexes_are_ready_at_the_swap(self, place: Place) -> None:
-        upgrade(place, design("1"))
-        rows = [{"_id": f"t{n:05}", "worker": "manobi", "job": "j"} for n in range(5_000)]
-        place.ask("POST", f"{place.name}/_bulk_docs", {"docs": rows})
-        assert len(place.ask("GET", f"{place.name}/_design/after/_view/due", limit="1")["rows"]) == 1
-        done, told = upgrade(place, design("2"), at_swap=lambda: place.ask("GET", f"{place.name}/_design/after/_info"))
-        assert [step.do for step, _ in done] == ["put", "build", "put", "use", "remove", "tidy"]
-        pending = {step.line: seen["view_index"]["updates_pending"]["total"] for step, seen in done}
-        assert pending[next(line for line in pending if "in place of" in line)] == 0, "ready when it was swapped"
-        assert told[-1][0] == told[-1][1]
-        rows = place.ask("GET", f"{place.name}/_design/after/_view/due", limit="1", update="false")["rows"]
-        assert rows[0]["key"] == 2
-        assert place.ask("GET", f"{place.name}/_design/after-next") is None
-        assert upgrade(place, design("2"))[0] == []
-
-    def test_an_interrupted_one_is_taken_up(self, place: Place) -> None:
-        upgrade(place, design("1"))
-        place.ask("PUT", f"{place.name}/t", {"worker": "manobi", "job": "j"})
-        upgrade(place, design("2"), only=1)
-        assert place.ask("GET", f"{place.name}/_design/after-next") is not None
-        done, _ = upgrade(place, design("2"))
-        assert [step.do for step, _ in done] == ["build", "put", "use", "remove", "tidy"]
-        assert place.ask("GET", f"{place.name}/_design/after-next") is None
-
-    def test_two_at_once_are_told(self, place: Place) -> None:
-        upgrade(place, design("1"))
-
-        async def work() -> None:
-            async with Couch(place.url) as couch:
-                steps = plan(await look(couch), Wish(design=design("2"), user=None))
-                await apply(couch, steps)
-                await apply(couch, steps)
-
-        with pytest.raises(Conflict, match="run the command again"):
-            asyncio.run(work())
-
-
-@needs_couchdb
-class TestRemoving:
-    def test_the_tasks_stay(self, place: Place) -> None:
-        install(place, "--vhost", place.vhost)
-        place.ask("PUT", f"{place.name}/seed", {"worker": "manobi", "job": "j", "status": "waiting"})
-        before = place.snapshot()
-        told = after("uninstall", place.url, "--user", place.user, "--dry-run")
-        assert told.out.endswith("dry run: nothing was changed\n")
-        assert place.snapshot() == before
-        done = after("uninstall", place.url, "--user", place.user)
-        assert done.out.splitlines() == told.out.splitlines()[:-1]
-        (documents, _, user, config) = place.snapshot()
-        assert [row["id"] for row in documents["rows"]] == ["seed"]
-        assert user is None
-        assert place.vhost not in str(config)
-        assert after("uninstall", place.url).out == "nothing to change\n"
-        assert install(place).code == 0, "and it can come back"
-
-    def test_the_data_only_where_the_name_is_typed(self, place: Place) -> None:
-        install(place)
-        assert after("uninstall", place.url, "--data", given="yes\n").code == 1
-        assert after("uninstall", place.url, "--data", given="").code == 130
-        assert place.ask("GET", place.name) is not None
-        assert after("uninstall", place.url, "--data", given=f"{place.name}\n").code == 0
-        assert place.ask("GET", place.name) is None
-
-    def test_data_of_others_never(self, place: Place) -> None:
-        place.ask("PUT", place.name)
-        place.ask("PUT", f"{place.name}/invoice", {"total": 3})
-        assert "not After's (invoice)" in after("uninstall", place.url, "--data", "--yes").err
-        assert place.ask("GET", f"{place.name}/invoice") is not None
-
-
-@needs_cluster
-class TestCluster:
-    def test_settings_are_made_on_every_node(self, nodes: list[Place]) -> None:
-        first = nodes[0]
-        done = install(first, "--vhost", first.vhost, "--dashboard")
-        assert done.code == 0, done.err
-        assert "note: scripts in the attachments of every database" in done.out
-        for node in nodes:
-            assert (
-                node.ask("GET", f"_node/_local/_config/vhosts/{first.vhost}") == f"/{first.name}/_design/after/_rewrite"
-            )
-            assert node.ask("GET", "_node/_local/_config/csp/attachments_enable") == "false"
-        before = first.snapshot()
-        for node in nodes:
-            assert install(node, "--vhost", first.vhost, "--dashboard").out.startswith("nothing to change")
-        assert first.snapshot() == before
-        assert after("uninstall", nodes[-1].url, "--user", first.user).code == 0
-        assert not any(node.ask("GET", f"_node/_local/_config/vhosts/{first.vhost}") for node in nodes)
-
-    def test_an_upgrade_is_ready_on_every_copy(self, nodes: list[Place]) -> None:
-        first = nodes[0]
-        upgrade(first, design("1"))
-        rows = [{"_id": f"t{n:05}", "worker": "manobi", "job": "j"} for n in range(2_000)]
-        first.ask("POST", f"{first.name}/_bulk_docs", {"docs": rows})
-        upgrade(first, design("2"))
-        for node in nodes * 3:
-            counted = node.ask("GET", f"{first.name}/_design/after/_view/due", limit="1", update="false")
-            assert counted["total_rows"] == 2_000
-
-
-def design(key: str) -> Document:
-    """Give a design document like After's with one view, which emits this key."""
-    made = design_document()
-    source = f"function (doc) {{ if (doc.worker) {{ emit({key}, null); }} }}"
-    return {**made, "views": {"due": {"map": source}, "lib": {}}, "after": {"version": "0.0.1", "digest": key}}
-
-
-def upgrade(
-    place: Place, to: Document, only: int | None = None, at_swap: Any = lambda: None
-) -> tuple[list[Any], list[Any]]:
-    """Install a design document; give the steps that were done, each with what was seen then, and the progress told."""
-    done: list[tuple[Step, Any]] = []
-    told: list[tuple[int, int]] = []
-
-    async def work() -> None:
-        async with Couch(place.url) as couch:
-            for step in plan(await look(couch), Wish(design=to, user=None))[:only]:
-                await apply(couch, [step], tell=lambda known, of: told.append((known, of)))
-                done.append((step, await asyncio.to_thread(at_swap)))
-
-    asyncio.run(work())
-    return done, told
-
-
-def levels(place: Place) -> dict[tuple[str, str], str]:
-    """Give what the doctor says of each thing, by level."""
-    found = json.loads(after("doctor", "--json", url=place.url).out)
-    return {(one["what"], one["level"]): one["found"] for one in found}
-
-
-def typed(arguments: list[str], answers: list[str]) -> str:
-    """Run a command at a terminal, give each answer when it asks, and give all that the terminal showed."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "after", *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
-        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )  # fmt: skip
-    os.close(theirs)
-    shown, asked, left = "", 0, list(answers)
-    while True:
-        try:
-            shown += os.read(ours, 1024).decode()
-        except OSError:  # the other end is closed
-            break
-        if left and shown[asked:].endswith(": "):
-            asked = len(shown)
-            os.write(ours, f"{left.pop(0)}\n".encode())
-    os.close(ours)
-    assert process.wait(30) == 0, shown
-    return shown
+def test_the_page_shows_what_happens(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "password.txt").write_text(f"{SECRET}\n")
+    shown = [step for block in blocks(ROOT / "docs" / "couchdb.md") if block.kind == "text" for step in steps(block)]
+    commands = [step for step in shown if step.command.startswith("after ")]
+    assert len(commands) == 5
+    port, names = (
+        URL(place.url).port,
+        [(place.user, "after"), (place.vhost, "tasks.example.org"), (place.name, "after")],
+    )
+    for step in commands:
+        here = step.command.replace("http://admin:PASSWORD@localhost:5984/after", place.url)
+        here = here.replace("tasks.example.org", place.vhost).replace("password.txt", str(tmp_path / "password.txt"))
+        words = here.replace("--user after", "").split()[1:]
+        done = after(*words, "--user", place.user)
+        printed = done.out.replace(f"//{URL(place.url).host}:{port}", "//localhost:5984").replace(f":{port}", ":5984")
+        for name, told in names:
+            printed = printed.replace(name, told)
+        printed = printed.replace("@127.0.0.1:5984", "@localhost:5984")
+        assert fits(step.shown, printed), f"$ {step.command}\n{step.shown}--- but it printed:\n{printed}{done.err}"

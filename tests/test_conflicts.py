@@ -71,6 +71,13 @@ class TestRevisionsFromElsewhere:
         assert client.get("/after/a").json["x"] == 1
         assert client.get("/after").json["update_seq"] == seq
 
+    def test_that_are_known_may_tell_more_of_those_before_them(self, client):
+        bring(client, revision("a", "3-cc", x=1), revision("a", "1-aa", x=9))
+        assert client.get("/after/a", conflicts=True).json["_conflicts"] == ["1-aa"]
+        assert bring(client, revision("a", "3-cc", "bb", "aa", x=2)) == []
+        told = client.get("/after/a", conflicts=True, revs=True).json
+        assert told == {"_id": "a", "_rev": "3-cc", "x": 1, "_revisions": {"start": 3, "ids": ["cc", "bb", "aa"]}}
+
     def test_by_put(self, client):
         answer = client.put("/after/a", {"_rev": "2-bb", "x": 1}, new_edits=False)
         assert (answer.status, answer.json) == (201, {"ok": True, "id": "a", "rev": "2-bb"})

@@ -137,7 +137,7 @@ class Group:
         if losers or others:
             self._losers.put(edit.id, [Loser(leaf, bodies[leaf.rev]) for leaf in others])
             state.conflicts = len(others)
-        if first.rev == new.rev and first not in before:
+        if first.rev == new.rev and new.rev not in (leaf.rev for leaf in before):
             self._win(state, first, edit.body, edit.document, edit.keys)
         else:
             document = decode(bodies[first.rev])

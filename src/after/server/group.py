@@ -102,7 +102,7 @@ class Group:
         """Put an edit in the place of the only leaf there is."""
         rev = following(state.rev, edit.deleted, edit.body)
         ancestry = extended(state.ancestry, state.rev) if state.rev is not None else ""
-        self._win(state, Leaf(rev, edit.deleted, ancestry), edit.body, edit.document, edit.keys)
+        self._win(state, (rev, edit.deleted, ancestry), edit.body, edit.document, edit.keys)
         return Written(edit.id, rev, self.seq)
 
     def _edit_in_conflict(self, state: State, edit: Edit) -> Answer:
@@ -137,7 +137,7 @@ class Group:
         if losers or others:
             self._losers.put(edit.id, [Loser(leaf, bodies[leaf.rev]) for leaf in others])
             state.conflicts = len(others)
-        if first.rev == new.rev and first not in before:
+        if first.rev == new.rev and new.rev not in (leaf.rev for leaf in before):
             self._win(state, first, edit.body, edit.document, edit.keys)
         else:
             document = decode(bodies[first.rev])
@@ -147,17 +147,20 @@ class Group:
     def _body(self, state: State) -> bytes:
         return state.body if state.id in self._written else self._losers.body(state.id)
 
-    def _win(self, state: State, leaf: Leaf, body: bytes, document: Document, keys: Keys | None) -> None:
+    def _win(
+        self, state: State, leaf: tuple[str, bool, str], body: bytes, document: Document, keys: Keys | None
+    ) -> None:
         """Make a leaf the winner of its document, and tell the feed."""
         if state.rev is not None:
             self._tally[state.counted()] -= 1
         self.seq += 1
-        state.rev, state.deleted, state.ancestry = leaf
+        rev, deleted, ancestry = leaf
+        state.rev, state.deleted, state.ancestry = rev, deleted, ancestry
         state.seq, state.body, state.keys = self.seq, body, keys or NO_KEYS
         state.worker, state.status = state.keys[:2]
         self._tally[state.counted()] += 1
         self._written.pop(state.id, None)
-        row = Row(state.id, leaf.rev, self.seq, leaf.deleted, body)
+        row = Row(state.id, rev, self.seq, deleted, body)
         self._written[state.id] = Change(row, _whole(document, row))
 
     def _execute(self, statement: sql.Statement, rows: list[tuple[object, ...]]) -> None:

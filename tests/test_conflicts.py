@@ -37,6 +37,11 @@ def stored(write: Document | None) -> Document:
     return write
 
 
+def test_what_was_read_before_our_last_write_decides_nothing() -> None:
+    leaves = [leaf("2-a", "scheduled", holder=US), leaf("2-b", "cancel", entry(1, "cancel"))]
+    assert resolve(leaves, US, LIVING, Held("3-c", begun=False)) == NOTHING
+
+
 def test_one_revision_is_no_conflict() -> None:
     assert resolve([leaf("1-a", "waiting")], US, LIVING, None) == NOTHING
 
@@ -59,7 +64,6 @@ def test_what_has_ended_elsewhere_does_not_run_again() -> None:
     merged = stored(resolution.write)
     assert (merged["_rev"], merged["status"], merged["result"]) == ("3-b", "done", 2)
     assert "claim" not in merged
-    assert resolution.replaced
     assert "times" not in merged["history"][-1]["note"]
 
 
@@ -75,8 +79,17 @@ def test_a_cancel_comes_before_a_claim_that_has_not_begun_and_not_before_a_run()
     cancel = leaf("2-a", "cancel", entry(1, "cancel"))
     waits = resolve([claimed, cancel], US, LIVING, Held("2-b", begun=False))
     runs = resolve([claimed, cancel], US, LIVING, Held("2-b", begun=True))
-    assert (stored(waits.write)["status"], waits.replaced) == ("cancel", True)
-    assert (stored(runs.write)["status"], runs.replaced) == ("scheduled", False)
+    assert (stored(waits.write)["status"], waits.drops, waits.delete) == ("cancel", True, ["2-a"])
+    assert (stored(runs.write)["status"], runs.drops, runs.delete) == ("scheduled", False, ["2-a"])
+
+
+def test_a_cancel_that_won_against_our_claim_is_heard_too() -> None:
+    claimed = leaf("2-a", "scheduled", entry(2, "scheduled", US), holder=US)
+    cancel = leaf("2-b", "cancel", entry(1, "cancel"))
+    waits = resolve([claimed, cancel], US, LIVING, Held("2-a", begun=False))
+    assert (stored(waits.write)["_rev"], waits.drops, waits.delete) == ("2-b", True, ["2-a"])
+    assert resolve([claimed, cancel], US, LIVING, Held("2-a", begun=True)) == NOTHING
+    assert resolve([claimed, cancel], PEER, {US}, None).delete == []
 
 
 def test_what_another_living_process_holds_is_left_to_it() -> None:

@@ -79,6 +79,22 @@ async def test_who_runs_a_task_settles_its_conflict_with_its_own_next_write(couc
     assert (task["status"], task["result"], gate.runs) == ("done", "through", 1)
 
 
+@pytest.mark.parametrize("digest", ["0", "f"], ids=["loser", "winner"])
+async def test_a_cancel_beside_a_claim_is_heard(couchdb: str, digest: str) -> None:
+    async with Database(couchdb) as database, Client(couchdb) as client, working(couchdb):
+        task = await client.schedule("manobi", "nothing", date="PT9.9S", id="held")
+        cancel = {"at": "2026-01-01T00:00:00.000Z", "status": "cancel", "by": "elsewhere"}
+        held = await until(client, "held", "scheduled")
+        beside = {**task, "status": "cancel", "history": [*task["history"], cancel]}
+        rev = held["_rev"].partition("-")[0] + "-" + digest * 32
+        chain = {"start": 2, "ids": [digest * 32, task["_rev"].partition("-")[2]]}
+        await replicated(database, {**beside, "_rev": rev, "_revisions": chain})
+        task = await client.wait("held", SECONDS)
+        assert task["status"] == "canceled"
+        assert cancel in task["history"]
+        await eventually(lambda: _are(conflicting(database), set()))
+
+
 async def test_two_workers_that_claim_the_same_tasks_on_two_nodes(
     cluster: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

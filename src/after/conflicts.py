@@ -24,13 +24,13 @@ class Resolution(Struct, frozen=True):
     """What this process does about a conflict.
 
     `write`, where there is something to be told that the winner does not tell, goes first, under the winner's revision;
-    only when that is stored are the revisions `delete` deleted. `lost` is the winner's content where another is put in
-    its place.
+    only when that is stored are the revisions `delete` deleted. `drops` says that this process gives up, before, what
+    it holds of the task.
     """
 
     write: Document | None
     delete: list[str]
-    replaced: bool = False
+    drops: bool = False
 
 
 class Held(Struct, frozen=True):
@@ -41,6 +41,8 @@ class Held(Struct, frozen=True):
 
 
 NOTHING = Resolution(None, [])
+CLAIMED = 1
+"""The weight of a claim that has not begun."""
 
 
 def resolve(leaves: Sequence[Document], instance: str, living: Collection[str], held: Held | None) -> Resolution:
@@ -50,8 +52,8 @@ def resolve(leaves: Sequence[Document], instance: str, living: Collection[str], 
     nothing, which stands in the way of a claim that is certain: it is deleted by who holds the winner.
     """
     winner, *losers = ranked(leaves)
-    if not losers:
-        return NOTHING
+    if not losers or (held is not None and all(leaf["_rev"] != held.rev for leaf in leaves)):
+        return NOTHING  # what is held is newer than what was read, or deleted: its next write will tell
 
     def others(leaf: Document) -> bool:
         holder = holder_of(leaf)
@@ -61,7 +63,7 @@ def resolve(leaves: Sequence[Document], instance: str, living: Collection[str], 
         # Its holder merges. What is claimed by us without our holding it is the claim that came to nothing.
         stray = [leaf for leaf in losers if holder_of(leaf) == instance and (held is None or leaf["_rev"] != held.rev)]
         return Resolution(None, [leaf["_rev"] for leaf in stray if not _news(leaf, winner)])
-    if held is not None and held.rev != winner["_rev"]:
+    if held is not None and held.rev != winner["_rev"] and (held.begun or _weight(winner) <= CLAIMED):
         return NOTHING  # our next write makes ours the winner
     free = [
         leaf for leaf in losers if not others(leaf) or (held is not None and leaf.get("status") == Status.SCHEDULED)
@@ -69,12 +71,13 @@ def resolve(leaves: Sequence[Document], instance: str, living: Collection[str], 
     content = winner if held is not None and held.begun else _content(winner, free)
     history, told = merged([winner, *losers]), _history(winner)
     gone = [leaf["_rev"] for leaf in free]
+    drops = held is not None and held.rev != content["_rev"]
     if content is winner and len(history) == len(told):
-        return Resolution(None, gone)
+        return Resolution(None, gone, drops)
     note = _note([winner, *losers], content)
     entry = {"at": _at(history[-1]), "status": str(_status(content)), "by": "after", "note": note}
     kept = {**content, "_id": winner["_id"], "_rev": winner["_rev"], "type": "task", "history": [*history, entry]}
-    return Resolution(kept, gone, replaced=content is not winner)
+    return Resolution(kept, gone, drops)
 
 
 def ranked(leaves: Sequence[Document]) -> list[Document]:
@@ -120,7 +123,7 @@ def _weight(leaf: Document) -> int:
         return 3
     if status in REQUESTS and status != Status.WAITING:
         return 2
-    return 1 if status in HELD else 0
+    return CLAIMED if status in HELD else 0
 
 
 def _note(leaves: Sequence[Document], content: Document) -> str:

@@ -118,6 +118,11 @@ class Holdings:
         if not (task.get("status") == Status.SCHEDULED and self.accepting and self.claims.add(task)):
             self._answer(self._hold(task), Released(self._instance, "its claim was not certain"))
 
+    def writing(self, identity: str) -> bool:
+        """Tell whether a write of a task is under way, after which its revision is another."""
+        held = self._held.get(identity)
+        return identity in self.claims.under_way or (held is not None and held.sent is not None)
+
     def leaf(self, identity: str) -> conflicts.Held | None:
         """Give what is held of a task, as one revision of those that may conflict."""
         held = self._held.get(identity)
@@ -125,15 +130,15 @@ class Holdings:
             return None
         return conflicts.Held(held.document["_rev"], held.run is not None or held.answer is not None)
 
-    def merge(self, resolution: conflicts.Resolution) -> bool:
-        """Take up what became of a conflict; tell whether that is done with, so that nobody else has to write it."""
-        document = resolution.write
-        if document is None or (held := self._held.get(document["_id"])) is None:
-            return False
-        if held.sent is not None or held.document["_rev"] != document["_rev"]:
-            return True  # it changes just now; the next look will find it
-        if resolution.replaced:
+    def let_go(self, identity: str) -> None:
+        """Give up a task without a word: another revision stands in the place of what is held."""
+        if (held := self._held.get(identity)) is not None:
             self._drop(held)
+
+    def merge(self, document: Document) -> bool:
+        """Go on from a task in which others were merged, and tell it; False where it is not held."""
+        held = self._held.get(document["_id"])
+        if held is None:
             return False
         held.document = document
         self.outbox.put(held)

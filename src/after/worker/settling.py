@@ -32,12 +32,14 @@ class Settling:
         writes: list[tuple[Document, list[str]]] = []
         gone: list[Document] = []
         for identity, leaves in found.items():
-            if len(leaves) < 2:
-                continue
+            if len(leaves) < 2 or self._holdings.writing(identity):
+                continue  # what changes just now is looked at next time
             resolution = self._resolve(identity, leaves, living)
+            if resolution.drops:
+                self._holdings.let_go(identity)
             if resolution.write is None:
                 gone += _deletions(identity, resolution.delete)
-            elif not self._holdings.merge(resolution):
+            elif not self._holdings.merge(resolution.write):
                 writes.append((resolution.write, resolution.delete))
         if writes:
             answers = await self._database.write([document for document, _ in writes])

@@ -17,6 +17,7 @@ from starlette.routing import Match, Route
 
 import after
 from after.cli.app import app
+from after.database import transport
 from after.dates import format_instant, parse_instant
 from after.jobs import context
 from after.outcome import MAX_DEPTH as RESULT_DEPTH
@@ -194,7 +195,9 @@ def test_limits_are_those_of_the_code() -> None:
         "a look for what the feed may have missed": finder.SCAN_SECONDS,
         "heartbeat of a process": presence.HEARTBEAT,
         "silence after which a process is lost": presence.LOST_AFTER,
-        "a look for lost processes and their tasks": worker.CHORE_SECONDS,
+        "a look for lost processes and their tasks, for conflicts and for uncertain claims": worker.CHORE_SECONDS,
+        "silence of a node after which the next is asked": transport.PATIENCE,
+        "a connection that is not made": transport.CONNECT_SECONDS,
         "tasks in the memory of a process": holdings.MAX_HELD,
         "difference of clocks at which it warns": presence.WARN_SKEW,
         "difference of clocks at which it claims nothing": presence.MAX_SKEW,

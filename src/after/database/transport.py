@@ -25,8 +25,9 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT = 30.0
 """Seconds that a request may take before its connection counts as dead; the feed has its own, by heartbeats."""
-PATIENCE = 5.0
-"""The same where there is another node to ask: half of what a worker claims ahead, so that nothing comes too late."""
+PATIENCE = 3.0
+"""The same where there is another node to ask. A look for due tasks and the claim that follows it may both be caught by
+a node that falls silent; together they have to wait less than a worker claims ahead."""
 CONNECT_SECONDS = 2.0
 CONNECTION_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 CHUNK = 256 * 1024

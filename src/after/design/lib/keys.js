@@ -7,6 +7,18 @@ const task = require("./task");
 // Worker, status, instant, and the worker process that holds it, of a task; null for any other document. One that was
 // written with the validation left out may be wrong in any field: its date is then 0, its worker null.
 exports.of = function (document) {
+  if (document !== last) {
+    found = keysOf(document);
+    last = document;
+  }
+  return found;
+};
+
+// CouchDB gives one document to all map functions before it goes on to the next: they share what was found.
+let last = null;
+let found = null;
+
+function keysOf(document) {
   if (!task.isTask(document)) {
     return null;
   }
@@ -17,7 +29,7 @@ exports.of = function (document) {
     date: dateOf(document),
     instance: table.ended.includes(status) ? null : holderOf(document),
   };
-};
+}
 
 // When a worker has to act on a task of these keys, null for never. On a wrong one it acts at once: it ends it.
 exports.due = function (keys, document) {

@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -32,22 +33,34 @@ class Answer(NamedTuple):
         return json.loads(self.content)
 
 
+Route = Callable[[str], tuple[str, dict[str, str]]]
+"""Where an engine serves what the embedded server has at a path, and the headers that it wants with it."""
+
+
+def straight(path: str) -> tuple[str, dict[str, str]]:
+    """Be the embedded server's own route."""
+    return path, {}
+
+
 class Client:
-    """Speaks HTTP to one server over one connection."""
+    """Speaks HTTP to one engine over one connection; paths are the embedded server's."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, route: Route = straight) -> None:
         self._address = (host, port)
-        self._connection = self.connect()
+        self._route = route
+        self._connection = self._connect()
         self._opened = [self._connection]
+        self.code: int | None = None
+        """What the last answer began with."""
 
-    def connect(self) -> http.client.HTTPConnection:
+    def _connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(*self._address, timeout=SECONDS)
 
     def call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **query: Any
     ) -> Answer:
         """Send a request; a body that is not bytes is sent as JSON, as are keys of views and query values but text."""
-        response = _send(self._connection, method, path, body, headers, query)
+        response = self._send(self._connection, method, path, body, headers, query)
         return Answer(response.status, response.headers, response.read())
 
     def get(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> Answer:
@@ -66,28 +79,32 @@ class Client:
         self, path: str, body: Any = None, headers: dict[str, str] | None = None, **query: Any
     ) -> http.client.HTTPResponse:
         """Open an answer to be read line by line, over a connection of its own; POST where there is a body."""
-        connection = self.connect()
+        connection = self._connect()
         self._opened.append(connection)
-        return _send(connection, "GET" if body is None else "POST", path, body, headers, query)
+        return self._send(connection, "GET" if body is None else "POST", path, body, headers, query)
 
     def close(self) -> None:
         for connection in self._opened:
             connection.close()
 
-
-def _send(
-    connection: http.client.HTTPConnection,
-    method: str,
-    path: str,
-    body: Any,
-    headers: dict[str, str] | None,
-    query: dict[str, Any],
-) -> http.client.HTTPResponse:
-    texts = {name: value if _is_text(name, value) else json.dumps(value) for name, value in query.items()}
-    content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-    kind = {} if content is None else {"Content-Type": "application/json"}
-    connection.request(method, f"{path}?{urlencode(texts)}" if texts else path, content, {**kind, **(headers or {})})
-    return connection.getresponse()
+    def _send(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: Any,
+        headers: dict[str, str] | None,
+        query: dict[str, Any],
+    ) -> http.client.HTTPResponse:
+        texts = {name: value if _is_text(name, value) else json.dumps(value) for name, value in query.items()}
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        kind = {} if content is None else {"Content-Type": "application/json"}
+        place, wanted = self._route(path)
+        url = f"{place}?{urlencode(texts)}" if texts else place
+        connection.request(method, url, content, {**kind, **wanted, **(headers or {})})
+        response = connection.getresponse()
+        self.code = response.status
+        return response
 
 
 def _is_text(name: str, value: Any) -> bool:
@@ -135,14 +152,15 @@ class _Uvicorn(uvicorn.Server):
 
 
 class Server:
-    """The engine behind a URL. It starts once and may be stopped twice."""
+    """The engine behind a URL, in memory where there is no path. It starts once and may be stopped twice."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.engine = Engine(path)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self._socket.getsockname()
         self.url = f"http://{self.host}:{self.port}"
         self.database = f"{self.url}/after"
+        self.route = straight
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="server")
         self._thread.start()

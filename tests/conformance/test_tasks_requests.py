@@ -138,12 +138,7 @@ class TestChanging:
         answers = []
 
         def change(number):
-            connection = client.connect()
-            connection.request(
-                "POST", "/tasks/a", b'{"status":"reschedule","n%d":1}' % number, {"Content-Type": "application/json"}
-            )
-            answers.append(connection.getresponse().status)
-            connection.close()
+            answers.append(client.stream("/tasks/a", {"status": "reschedule", f"n{number}": 1}).status)
 
         threads = [threading.Thread(target=change, args=(number,)) for number in range(8)]
         for thread in threads:

@@ -1,0 +1,96 @@
+"""An Apache CouchDB for tests: databases with After's design document, and a user in either role who writes to them."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import uuid
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from serving import SECONDS
+
+from after.design import design_document
+
+URL = os.environ.get("AFTER_TEST_COUCHDB_URL")
+"""A server and an administrator of it: `http://admin:secret@127.0.0.1:5984`. None where there is none to test with."""
+
+ROLES = ("client", "worker")
+REST = ("/tasks", "/metrics", "/openapi.json")
+"""What the embedded server has at its root and CouchDB behind the design document's rewrites."""
+
+
+class CouchDB:
+    """A server, and two users of it, one in each role, who go when it is closed."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        self.host, self.port = parts.hostname, parts.port or 5984
+        self._admin = _basic(unquote(parts.username or ""), unquote(parts.password or ""))
+        self._connection = http.client.HTTPConnection(self.host, self.port, timeout=SECONDS)
+        mark = uuid.uuid4().hex[:12]
+        self._users = {role: f"conformance-{mark}-{role}" for role in ROLES}
+        self.headers = {role: _basic(name, mark) for role, name in self._users.items()}
+        for role, name in self._users.items():
+            user = {"name": name, "password": mark, "roles": [role], "type": "user"}
+            self.call("PUT", f"/_users/org.couchdb.user:{name}", user)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask as the administrator, and give the answer; raise `AssertionError` for an error."""
+        headers = {**self._admin, "Content-Type": "application/json"}
+        self._connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = self._connection.getresponse()
+        told = json.loads(response.read())
+        assert response.status < 300, f"{method} {path}: {response.status} {told}"
+        return told
+
+    def database(self) -> CouchDatabase:
+        """Make a database as an installation makes it."""
+        return CouchDatabase(self)
+
+    def close(self) -> None:
+        """Take the users back."""
+        for name in self._users.values():
+            place = f"/_users/org.couchdb.user:{name}"
+            self.call("DELETE", f"{place}?rev={self.call('GET', place)['_rev']}")
+        self._connection.close()
+
+
+class CouchDatabase:
+    """A database with the design document, reached by the embedded server's paths; it goes when it is stopped.
+
+    REST is used as a client, the document protocol as a worker unless the route is told another role.
+    """
+
+    def __init__(self, couch: CouchDB) -> None:
+        self._couch = couch
+        self.host, self.port = couch.host, couch.port
+        self.name = f"conformance-{uuid.uuid4().hex}"
+        couch.call("PUT", f"/{self.name}?q=1")
+        names: dict[str, list[str]] = {"names": [], "roles": []}
+        members = {"admins": names | {"roles": ["_admin"]}, "members": names | {"roles": list(ROLES)}}
+        couch.call("PUT", f"/{self.name}/_security", members)
+        couch.call("PUT", f"/{self.name}/_design/after", design_document())
+
+    def route(self, path: str, role: str = "worker") -> tuple[str, dict[str, str]]:
+        """Give CouchDB's path for one of the embedded server, and who asks."""
+        if path.startswith(REST):
+            return f"/{self.name}/_design/after/_rewrite{path}", self._couch.headers["client"]
+        if path.startswith("/after"):
+            return f"/{self.name}{path.removeprefix('/after')}", self._couch.headers[role]
+        return path, self._couch.headers[role]
+
+    def as_client(self, path: str) -> tuple[str, dict[str, str]]:
+        """Be the route of somebody who may not act as a worker anywhere."""
+        return self.route(path, "client")
+
+    def stop(self) -> None:
+        """Delete the database."""
+        self._couch.call("DELETE", f"/{self.name}")
+
+
+def _basic(name: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}

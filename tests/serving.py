@@ -60,8 +60,12 @@ class Client:
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **query: Any
     ) -> Answer:
         """Send a request; a body that is not bytes is sent as JSON, as are keys of views and query values but text."""
-        response = self._send(self._connection, method, path, body, headers, query)
-        return Answer(response.status, response.headers, response.read())
+        try:
+            response = self._send(self._connection, method, path, body, headers, query)
+            return Answer(response.status, response.headers, response.read())
+        except (OSError, http.client.HTTPException):
+            self._connection.close()  # the next request opens it anew
+            raise
 
     def get(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> Answer:
         return self.call("GET", path, None, headers, **query)

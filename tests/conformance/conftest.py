@@ -74,7 +74,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         return (yield)
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - also what cannot be read of an answer that was not expected
         _compare(item, says, error)
     pytest.fail(f"CouchDB answers as the embedded server does; take it out of differences.py: {says.why}")
 

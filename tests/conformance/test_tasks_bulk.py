@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from rest import NDJSON, TASK, as_worker, told
+from rest import NDJSON, TASK, as_worker, rev_of, told
+from test_bad_input import FIELDS
 
 MANY = 10_000
 
@@ -38,8 +39,8 @@ class TestBulk:
         assert len(client.get("/tasks").json["tasks"]) == 3
 
     def test_tells_of_each_in_order_what_became_of_it(self, bulk, client):
-        same = client.post("/tasks/same", TASK).json["rev"]
-        other = client.post("/tasks/other", TASK).json["rev"]
+        same = rev_of(client.post("/tasks/same", TASK))
+        other = rev_of(client.post("/tasks/other", TASK))
         client.post("/tasks/moved", TASK)
         client.post("/tasks/ended", TASK)
         as_worker(client, "ended", "running", "done")
@@ -99,6 +100,11 @@ class TestBulk:
             "ok", "bad_request", "too_large", "bad_request", "bad_request", "ok",
         ]  # fmt: skip
         assert len(client.get("/tasks").json["tasks"]) == 2
+
+    def test_a_field_that_is_wrong_is_named(self, bulk):
+        for (field, _), one in zip(FIELDS, bulk([{**TASK, name: value} for name, value in FIELDS]).json, strict=True):
+            assert one["error"] == "bad_request"
+            assert one["reason"].startswith((f"{field}: ", f"{field}.", f"{field}["))
 
     def test_nothing_is_a_request_too(self, bulk, client):
         assert (bulk([]).status, bulk([]).json) == (201, [])

@@ -6,7 +6,7 @@ import time
 import uuid
 
 import pytest
-from rest import SEED, TASK, as_worker, told
+from rest import SEED, TASK, as_worker, follow, rev_of, stored, told
 
 from after.dates import parse_instant
 
@@ -20,8 +20,9 @@ class TestCreating:
         answer = client.post("/tasks/first", SEED)
         assert answer.status == 201
         assert answer.json["ok"] is True
-        task = answer.json["task"]
-        assert (answer.json["id"], answer.json["rev"]) == (task["_id"], task["_rev"]) == ("first", task["_rev"])
+        task = stored(answer)
+        assert answer.json["id"] == task["_id"] == "first"
+        assert answer.headers["X-Couch-Update-NewRev"] == task["_rev"]
         assert task["date"] == "2011-10-12T00:00:00.000Z"
         assert {field: task[field] for field in ("worker", "job", "status")} == {
             field: SEED[field] for field in ("worker", "job", "status")
@@ -35,7 +36,7 @@ class TestCreating:
         assert (first.status, second.status) == (201, 201)
         assert uuid.UUID(first.json["id"]).version == 7
         assert first.json["id"] < second.json["id"]
-        assert client.get(first.headers["Location"]).json == first.json["task"]
+        assert follow(client, first).json == stored(first)
 
     def test_takes_the_id_from_the_document(self, client):
         assert client.post("/tasks", {**TASK, "_id": "a"}).json["id"] == "a"
@@ -56,7 +57,7 @@ class TestCreating:
         made = client.post(f"/tasks/{path}", TASK)
         assert (made.status, made.json["id"]) == (201, identity)
         assert client.get(f"/tasks/{path}").json["_id"] == identity
-        assert client.get(made.headers["Location"]).json["_id"] == identity
+        assert follow(client, made).json["_id"] == identity
         assert client.get(f"/tasks/{path}/history").json["history"] == made.json["task"]["history"]
         assert client.delete(f"/tasks/{path}").status == 200
         assert client.get(f"/tasks/{path}").status == 404
@@ -93,7 +94,7 @@ class TestCreating:
             "tags": ["a", "b"],
             "big": 12345678901234567890123,
         }
-        made = client.post("/tasks/a", {**TASK, **own}).json["task"]
+        made = stored(client.post("/tasks/a", {**TASK, **own}))
         assert {field: made[field] for field in own} == own
         assert client.get("/tasks/a").json == made
 
@@ -140,8 +141,7 @@ class TestAgain:
         given = {**SEED, "date": date, "mine": [1]}
         first, second = (client.post("/tasks/a", given) for _ in range(2))
         assert (first.status, second.status) == (201, 200)
-        assert second.json == first.json
-        assert second.headers["ETag"] == first.headers["ETag"]
+        assert stored(second) == stored(first)
 
     def test_the_same_date_may_be_written_in_another_way(self, client):
         client.post("/tasks/a", TASK)
@@ -152,7 +152,7 @@ class TestAgain:
         [("job", "other"), ("worker", "other"), ("date", "2026-12-02"), ("priority", 5), ("mine", 2), ("tags", ["a"])],
     )
     def test_another_task_is_not_put_over_it(self, client, field, value):
-        first = client.post("/tasks/a", {**TASK, "mine": 1}).json["task"]
+        first = stored(client.post("/tasks/a", {**TASK, "mine": 1}))
         code, error, reason = told(client.post("/tasks/a", {**TASK, "mine": 1, field: value}))
         assert (code, error, reason.partition(":")[0]) == (409, "conflict", field)
         assert client.get("/tasks/a").json == first
@@ -165,17 +165,17 @@ class TestAgain:
         client.post("/tasks/a", TASK)
         task = as_worker(client, "a", "scheduled", "running", "done", result=4)
         again = client.post("/tasks/a", TASK)
-        assert (again.status, again.json["task"]) == (200, task)
+        assert (again.status, stored(again)) == (200, task)
 
     def test_what_was_read_may_be_sent_back(self, client):
-        task = client.post("/tasks/a", TASK).json["task"]
+        task = stored(client.post("/tasks/a", TASK))
         answer = client.post("/tasks/a", task)
-        assert (answer.status, answer.json["task"]) == (200, task)
+        assert (answer.status, stored(answer)) == (200, task)
         assert client.post("/tasks", task).status == 200
 
     @pytest.mark.parametrize("way", ["_rev", "If-Match"])
     def test_the_revision_is_not_a_way_round(self, client, way):
-        task = client.post("/tasks/a", {**TASK, "status": "waiting"}).json["task"]
+        task = stored(client.post("/tasks/a", {**TASK, "status": "waiting"}))
         body = {**TASK, "job": "other"} | ({"_rev": task["_rev"]} if way == "_rev" else {})
         headers = {"If-Match": f'"{task["_rev"]}"'} if way == "If-Match" else {}
         assert told(client.post("/tasks/a", body, headers))[:2] == (409, "conflict")
@@ -192,10 +192,9 @@ class TestAgain:
 class TestReading:
     def test_a_task_has_its_revision_as_etag(self, client):
         made = client.post("/tasks/a", TASK)
-        etag = f'"{made.json["rev"]}"'
-        assert made.headers["ETag"] == etag
+        etag = f'"{rev_of(made)}"'
         answer = client.get("/tasks/a")
-        assert (answer.status, answer.headers["ETag"], answer.json) == (200, etag, made.json["task"])
+        assert (answer.status, answer.headers["ETag"], answer.json) == (200, etag, stored(made))
         for given in (etag, f"W/{etag}", f'"1-abc", {etag}', "*"):
             same = client.get("/tasks/a", {"If-None-Match": given})
             assert (same.status, same.content, same.headers["ETag"]) == (304, b"", etag)
@@ -217,17 +216,17 @@ class TestReading:
         assert client.call("HEAD", path).status == 404
 
     def test_deletes_a_task(self, client):
-        rev = client.post("/tasks/a", TASK).json["rev"]
+        made = rev_of(client.post("/tasks/a", TASK))
         answer = client.delete("/tasks/a")
         assert answer.status == 200
-        assert (answer.json["ok"], answer.json["id"], answer.json["rev"][:2]) == (True, "a", "2-")
+        assert (answer.json["ok"], answer.json["id"], rev_of(answer)[:2]) == (True, "a", "2-")
         assert told(client.get("/tasks/a"))[:2] == (404, "not_found")
-        assert told(client.delete("/tasks/a", {"If-Match": rev}))[:2] == (404, "not_found")
+        assert told(client.delete("/tasks/a", {"If-Match": made}))[:2] == (404, "not_found")
         assert client.get("/tasks").json["tasks"] == []
 
     def test_deletes_the_revision_that_is_meant(self, client):
-        old = client.post("/tasks/a", TASK).json["rev"]
-        new = client.post("/tasks/a", {"status": "cancel"}).json["rev"]
+        old = rev_of(client.post("/tasks/a", TASK))
+        new = rev_of(client.post("/tasks/a", {"status": "cancel"}))
         assert told(client.delete("/tasks/a", {"If-Match": f'"{old}"'}))[:2] == (409, "conflict")
         assert client.delete("/tasks/a", {"If-Match": f'"{new}"'}).status == 200
 

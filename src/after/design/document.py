@@ -11,13 +11,13 @@ from importlib.resources.abc import Traversable
 
 import msgspec
 
-from after.status import ENDED, NEW_BY_CLIENT, REQUESTS, TRANSITIONS, Status
-from after.task import RESERVED_IDS, WORKER_FIELDS, Document
+from after.design.table import table
+from after.task import Document
 
 ID = "_design/after"
 FOLDERS = ("filters", "lib", "lists", "shows", "updates")
 """Each of their files is a function of the design document, or a module of `lib`, under its own name."""
-VIEW_LIBRARY = ("dates", "table", "task")
+VIEW_LIBRARY = ("dates", "errors", "json", "keys", "table", "task")
 """The modules that map functions may require; those that are there of them."""
 
 
@@ -37,23 +37,6 @@ def design_document(*, validation: bool = True) -> Document:
     parts["_attachments"] = _attachments(files("after") / "dashboard")
     told = {"version": version("after-io"), "digest": _digest(parts)}
     return {"_id": ID, "language": "javascript", "after": told, **parts}
-
-
-def table() -> str:
-    """Give the JavaScript module that knows what Python's tables of statuses and fields say."""
-    transitions: dict[str, dict[str, list[str]]] = {}
-    for (old, new), roles in TRANSITIONS.items():
-        transitions.setdefault(old or "", {})[new] = sorted(roles)
-    known = {
-        "statuses": list(Status),
-        "ended": sorted(ENDED),
-        "requests": sorted(REQUESTS),
-        "newByClient": sorted(NEW_BY_CLIENT),
-        "transitions": transitions,
-        "workerFields": sorted(WORKER_FIELDS),
-        "reservedIds": list(RESERVED_IDS),
-    }
-    return "".join(f"exports.{name} = {msgspec.json.encode(value).decode()};\n" for name, value in known.items())
 
 
 def _views(folder: Traversable, library: dict[str, str]) -> Document:

@@ -1,0 +1,78 @@
+// What a client makes of a task. The counterpart of `create` and of the event `Requested` in after/lifecycle.py.
+
+const dates = require("./dates");
+const errors = require("./errors");
+const json = require("./json");
+const status = require("./status");
+const table = require("./table");
+const task = require("./task");
+
+// The task that a client's document asks for; throw where it may not be.
+exports.create = function (given, now, by) {
+  task.check(given);
+  const wanted = given.status || "waiting";
+  if (!table.newByClient.includes(wanted)) {
+    throw errors.forbidden(status.refused(null, wanted, "client"));
+  }
+  refuseWorkerFields(given, {});
+  const date = dates.formatInstant(isAbsent(given.date) ? now : dates.parseInstant(given.date));
+  const entry = { at: dates.formatInstant(now), status: wanted, by: by, date: date };
+  const own = json.without(given, table.workerFields.concat(["type"]));
+  return { type: "task", ...own, date: date, status: wanted, history: [entry] };
+};
+
+// The task that a client's request `{status, changes, by}` makes of a stored one, which stays as it is.
+exports.requested = function (stored, request, now) {
+  const old = stored.status || "waiting";
+  const reason = status.refused(old, request.status, "client");
+  if (reason !== null) {
+    throw errors.forbidden(reason);
+  }
+  refuseWorkerFields(request.changes, stored);
+  const special = Object.keys(request.changes).filter((name) => name[0] === "_");
+  const changes = json.without(request.changes, table.workerFields.concat(special));
+  const changed = { ...stored, ...changes, status: request.status };
+  if (request.status === "schedule" && table.ended.includes(old)) {
+    begin(changed, changes.date || dates.formatInstant(now));
+  }
+  task.check(changed);
+  const date = dates.formatInstant(isAbsent(changed.date) ? now : dates.parseInstant(changed.date));
+  const entry = { at: dates.formatInstant(now), status: request.status, by: request.by };
+  if (date !== stored.date) {
+    entry.date = date;
+  }
+  changed.type = "task";
+  changed.date = date;
+  changed.history = told(stored, old, now).concat([entry]);
+  return changed;
+};
+
+// What has ended and runs once more begins anew.
+function begin(changed, date) {
+  for (const name of ["result", "error", "progress", "log", "claim"]) {
+    delete changed[name];
+  }
+  changed.attempt = 0;
+  changed.date = date;
+}
+
+// The history so far; a change that went round the interface has no entry of its own yet and gets one.
+function told(stored, old, now) {
+  const history = Array.isArray(stored.history) ? stored.history.filter((one) => json.typeOf(one) === "object") : [];
+  if (history.length && history[history.length - 1].status === old) {
+    return history;
+  }
+  return history.concat([{ at: dates.formatInstant(now), status: old, by: "document" }]);
+}
+
+function refuseWorkerFields(given, stored) {
+  for (const field of table.workerFields) {
+    if (json.has(given, field) && !json.equal(given[field], isAbsent(stored[field]) ? null : stored[field])) {
+      throw errors.forbidden(field + ": is set by workers only");
+    }
+  }
+}
+
+function isAbsent(value) {
+  return value === null || value === undefined;
+}

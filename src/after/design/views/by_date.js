@@ -1,0 +1,6 @@
+function (doc) {
+  const found = require("views/lib/keys").of(doc);
+  if (found !== null) {
+    emit([found.date], null);
+  }
+}

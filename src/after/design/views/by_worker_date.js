@@ -1,0 +1,6 @@
+function (doc) {
+  const found = require("views/lib/keys").of(doc);
+  if (found !== null && found.worker !== null) {
+    emit([found.worker, found.date], null);
+  }
+}

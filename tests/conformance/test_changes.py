@@ -25,6 +25,10 @@ def read(stream):
     return json.loads(line)
 
 
+def read_all(stream):
+    return [json.loads(line) for line in stream if line != b"\n"]
+
+
 @pytest.fixture
 def start(client):
     """Where the feed of a new database begins."""
@@ -60,7 +64,6 @@ class TestNormal:
         told = changes(client, since=start, limit=2).json
         assert ids(changes(client, since=start, limit=2)) == ["a", "b"]
         assert (told["last_seq"], told["pending"]) == (told["results"][-1]["seq"], 1)
-        assert ids(changes(client, since=start, limit=0)) == ["a"]
 
     def test_includes_documents_and_deletions(self, client, start):
         (rev,) = write(client, {"_id": "a", "x": 1})
@@ -191,10 +194,10 @@ class TestContinuous:
     def test_ends_at_the_limit_and_after_the_timeout(self, client, start):
         write(client, {"_id": "a"}, {"_id": "b"})
         stream = client.stream("/after/_changes", feed="continuous", limit=1, since=start)
-        first, end = [json.loads(line) for line in stream]
+        first, end = read_all(stream)
         assert end == {"last_seq": first["seq"], "pending": 1}
         stream = client.stream("/after/_changes", feed="continuous", timeout=1, since=start)
-        *_, second, end = [json.loads(line) for line in stream]
+        *_, second, end = read_all(stream)
         assert end == {"last_seq": second["seq"], "pending": 0}
 
     def test_sends_signs_of_life_also_while_nothing_matches(self, client):
@@ -211,8 +214,16 @@ class TestContinuous:
         stream = client.stream("/after/_changes", feed="continuous", include_docs=True, since=start, limit=12_000)
         for start in range(0, 12_000, 3_000):
             write(client, *({"_id": f"{number:05}", "text": "x" * 200} for number in range(start, start + 3_000)))
-        told = [json.loads(line) for line in stream]
+        told = read_all(stream)
         assert [row["id"] for row in told[:-1]] == [f"{number:05}" for number in range(12_000)]
+
+
+def event(stream):
+    """Give the lines of the next event: between empty lines."""
+    lines = []
+    while (line := stream.readline().decode().removesuffix("\n")) or not lines:
+        lines += [line] if line else []
+    return lines
 
 
 class TestEventSource:
@@ -220,10 +231,9 @@ class TestEventSource:
         """Give the ids of so many events; each bears its position."""
         rows = []
         for _ in range(count):
-            data, mark, end = (stream.readline().decode() for _ in range(3))
+            data, mark = event(stream)
             rows.append(json.loads(data.removeprefix("data: ")))
-            assert mark.removeprefix("id: ").strip().strip('"') == str(rows[-1]["seq"])
-            assert end == "\n"
+            assert mark.removeprefix("id: ").strip('"') == str(rows[-1]["seq"])
         return [row["id"] for row in rows]
 
     def test_tells_events_with_their_seq(self, client, start):
@@ -241,4 +251,4 @@ class TestEventSource:
 
     def test_sends_signs_of_life(self, client, start):
         stream = client.stream("/after/_changes", feed="eventsource", heartbeat=5, since=start)
-        assert [stream.readline() for _ in range(3)] == [b"event: heartbeat\n", b"data: \n", b"\n"]
+        assert event(stream) == ["event: heartbeat", "data: "]

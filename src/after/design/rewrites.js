@@ -1,3 +1,7 @@
 function (req) {
-  return { code: 404, headers: { "Content-Type": "application/json" }, body: '{"error":"not_found","reason":"no such path"}\n' };
+  try {
+    return require("lib/routes").route(req);
+  } catch (thrown) {
+    return require("lib/request").refused(thrown);
+  }
 }

@@ -12,6 +12,7 @@ from after.server.changes import Changes
 from after.server.documents import Documents
 from after.server.feed import Feed
 from after.server.http import HANDLERS, LoopbackOnly
+from after.server.metrics import Metrics
 from after.server.root import Root
 from after.server.rows import Change, Row
 from after.server.store import Store
@@ -37,6 +38,7 @@ class Engine:
             Documents(self.store, DATABASE),
             self.feed,
             Views(self.store),
+            Metrics(self.store, self.feed, clock),
             Root(self.store),
         )
         self.app = Starlette(

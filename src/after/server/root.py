@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from importlib.resources import files
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -17,21 +18,6 @@ COUCHDB_VERSION = "3.5.0"
 """The version whose protocol is spoken: clients choose by it what they may ask for."""
 DATABASES = ["after"]
 MAX_IDS = 1000
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>After {version}</title>
-<style>body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem }}</style>
-<h1>After {version}</h1>
-<p>Runs jobs at their time. Put a task here over HTTP, and a worker runs it at its date.</p>
-<ul>
-<li><a href="/tasks">/tasks</a>: the tasks</li>
-<li><a href="/tasks/workers">/tasks/workers</a>: the workers</li>
-<li><a href="/openapi.json">/openapi.json</a>: the description of the interface</li>
-</ul>
-</html>
-"""
 
 
 class Root:
@@ -40,11 +26,13 @@ class Root:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._version = version("after-io")
+        self._page = (files("after") / "dashboard" / "index.html").read_bytes()
 
     def routes(self) -> list[BaseRoute]:
         """Give the routes."""
         return [
             Route("/", self.welcome),
+            Route("/index.html", self.page),
             Route("/_up", self.up),
             Route("/_uuids", self.uuids),
             Route("/_all_dbs", self.databases),
@@ -56,7 +44,7 @@ class Root:
     async def welcome(self, request: Request) -> Response:
         """Say who this is: to a browser in a page, to a program as CouchDB does."""
         if _prefers_page(request.headers.get("accept", "")):
-            return HTMLResponse(PAGE.format(version=self._version))
+            return await self.page(request)
         return JSON({
             "couchdb": "Welcome",
             "version": COUCHDB_VERSION,
@@ -64,6 +52,10 @@ class Root:
             "features": [],
             "vendor": {"name": "After", "version": self._version},
         })  # fmt: skip
+
+    async def page(self, request: Request) -> Response:
+        """Give the page on which people see the workers and the tasks."""
+        return HTMLResponse(self._page)
 
     async def up(self, request: Request) -> Response:
         """Say that the server runs and that its database can be read, and how many bytes it has left to grow."""

@@ -41,7 +41,7 @@ class Workers:
     async def list_all(self, request: Request) -> Response:
         """Give all workers."""
         parameters(request, ())
-        return JSON({"workers": await self._workers()})
+        return JSON({"workers": await workers(self._store, self._clock)})
 
     async def worker(self, request: Request) -> Response:
         """Give one worker, or pause and resume it."""
@@ -78,28 +78,31 @@ class Workers:
             raise answer
 
     async def _worker(self, name: str) -> Document:
-        found = await self._workers(name)
+        found = await workers(self._store, self._clock, name)
         if not found:
             raise NotFound(f"there is no worker {name!r}, and no task for one of this name")
         return found[0]
 
-    async def _workers(self, name: str | None = None) -> list[Document]:
-        documents = [document async for document in self._documents(name)]
-        return roster(documents, self._store.tally(), now(self._clock), name)
 
-    async def _documents(self, name: str | None) -> AsyncIterator[Document]:
-        """Give the documents of all workers, or of those whose names begin so that one of them may be meant."""
-        low = PREFIX
-        if name is not None:
-            low = f"{PREFIX}{name}:"
-            control = self._store.get(PREFIX + name)
-            if control is not None and not control.deleted:
-                yield control.document()
-        text = f"SELECT {ROW} FROM document WHERE id > ? AND id < ? AND deleted = 0 ORDER BY id"  # noqa: S608
-        high = f"{low[:-1]};"  # the character after the colon
-        async for chunk in self._store.chunks(lambda last: (text, (low if last is None else last[0], high))):
-            for found in chunk:
-                yield Row(*found).document()
+async def workers(store: Store, clock: Clock, name: str | None = None) -> list[Document]:
+    """Give all workers, or the one of this name, each with its processes and the counts of its tasks."""
+    documents = [document async for document in _documents(store, name)]
+    return roster(documents, store.tally(), now(clock), name)
+
+
+async def _documents(store: Store, name: str | None) -> AsyncIterator[Document]:
+    """Give the documents of all workers, or of those whose names begin so that one of them may be meant."""
+    low = PREFIX
+    if name is not None:
+        low = f"{PREFIX}{name}:"
+        control = store.get(PREFIX + name)
+        if control is not None and not control.deleted:
+            yield control.document()
+    text = f"SELECT {ROW} FROM document WHERE id > ? AND id < ? AND deleted = 0 ORDER BY id"  # noqa: S608
+    high = f"{low[:-1]};"  # the character after the colon
+    async for chunk in store.chunks(lambda last: (text, (low if last is None else last[0], high))):
+        for found in chunk:
+            yield Row(*found).document()
 
 
 def _name(request: Request) -> str:

@@ -1,0 +1,365 @@
+"""The REST interface in the design document answers as the embedded server does."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+import pytest
+from rest import TASK
+from rewriting import Lists, Rewriting
+from serving import Answer, Client, Server
+
+from after.clock import SystemClock, now
+from after.dates import format_instant
+from after.status import Status
+
+BAD_QUERIES = [
+    "/tasks?colour=red",
+    f"/tasks?{'x' * 100}=1",
+    "/tasks?__proto__=1",
+    "/tasks?worker=a&worker=b",
+    "/tasks?worker",
+    "/tasks?tag=",
+    "/tasks?status=",
+    "/tasks?status=waiting,",
+    "/tasks?status=running,sleeping",
+    "/tasks?status=%27%0a%F0%9F%92%A9%E2%80%8B",
+    "/tasks?limit=0",
+    "/tasks?limit=1001",
+    "/tasks?limit=%2B1",
+    "/tasks?limit=1.0",
+    f"/tasks?limit={'9' * 30}",
+    f"/tasks?limit={'y' * 200}",
+    "/tasks?limit=",
+    "/tasks?from=2026-13-01",
+    "/tasks?to=tomorrow",
+    "/tasks?from=%ff",
+    "/tasks?from=PT5M",
+    "/tasks?cursor=",
+    "/tasks?cursor=abc",
+    "/tasks?cursor=%F0%9F%92%A9",
+    "/tasks?cursor=AAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "/tasks/?limit=x",
+    "/tasks/_all_tasks?limit=x",
+    "/tasks/a?rev=1-1",
+    "/tasks/a/history?limit=x",
+    "/tasks/a/history?cursor=x",
+    "/tasks/a/history?colour=red",
+    "/tasks/workers?name=a",
+    "/tasks/workers/a?x",
+    f"/tasks/workers/{'n' * 129}",
+    "/tasks/_changes?colour=red",
+    "/tasks/_changes?feed=slow",
+    "/tasks/_changes?style=none",
+    "/tasks/_changes?include_docs=yes",
+    "/tasks/_changes?descending=true&feed=longpoll",
+    "/tasks/_changes?limit=-1",
+    "/tasks/_changes?heartbeat=0",
+    "/tasks/_changes?heartbeat=never",
+    "/tasks/_changes?timeout=long",
+    "/tasks/_changes?status=sleeping",
+    "/tasks/_changes?worker=",
+    "/metrics?name=after_tasks",
+    "/tasks/%ff",
+    "/tasks/%ff/history",
+]
+MISSING = [
+    "/tasks/nobody",
+    f"/tasks/{'n' * 100}",
+    "/tasks/it's",
+    "/tasks/_design%2Fafter",
+    "/tasks/_local%2Fx",
+    "/tasks/worker:manobi",
+    "/tasks/nobody/history",
+    "/tasks/workers/nobody",
+    "/tasks/workers/it's",
+    "/nothing",
+    "/constructor",
+    "/tasks/a/b",
+    "/tasks/a/history/b",
+    "/tasks//history",
+    "/tasks/workers/a/b",
+    "/tasks/workers/history",
+]
+
+
+@pytest.fixture(scope="module")
+def lists() -> Lists:
+    return Lists()
+
+
+@pytest.fixture
+def both(client: Client, lists: Lists):
+    """Give what asks both engines, which have the same documents, and gives both answers."""
+
+    def ask(path: str, method: str = "GET") -> tuple[Answer, Answer]:
+        rows = client.get("/after/_all_docs", include_docs=True).json["rows"]
+        couchdb = Rewriting(lists, [row["doc"] for row in rows])
+        return client.call(method, path), couchdb.get(path, method)
+
+    return ask
+
+
+@pytest.fixture
+def filled(client: Client) -> Client:
+    """A client of a server that has tasks of every status, several on each day, and workers."""
+    tasks = [
+        {
+            **TASK,
+            "_id": f"{'ABCDEFé/+%. '[place % 12]}{place}",
+            "worker": ("manobi", "ma", "ma:nobi", 'ma"no\\bi')[place % 4],
+            "date": f"2026-12-{place % 9 + 1:02}",
+            "status": list(Status)[place % 9],
+            "tags": [["spring"], ["sale", "spring"], []][place % 3],
+            "history": [{"at": "2026-12-01T00:00:00.000Z", "status": "waiting"}] * place,
+        }
+        for place in range(60)
+    ]
+    undated = {"_id": "undated", "worker": "manobi", "job": "raw"}
+    answers = client.post("/after/_bulk_docs", {"docs": [*tasks, undated, *worker_documents()]}).json
+    assert not [answer for answer in answers if "error" in answer]
+    return client
+
+
+def worker_documents():
+    instant = now(SystemClock())
+    told = {"type": "worker", "pid": 1, "host": "h", "started": format_instant(instant), "concurrency": 10}
+    states = [
+        ("manobi", "b", "running", 0),
+        ("manobi", "a", "draining", 60),
+        ("ma", "c", "stopped", 60),
+        ("é", "d", "lost", 0),
+    ]
+    for name, instance, state, silent in states:
+        yield {
+            **told, "_id": f"worker:{name}:{instance}", "name": name, "instance": instance, "state": state,
+            "heartbeat": format_instant(instant - silent * 1000), "running": 1, "held": 2, "jobs": ["two", "one"],
+            "counters": {"err": 1, "done": 2}, "machine": "m",
+        }  # fmt: skip
+    yield {"_id": "worker:manobi", "type": "control", "name": "manobi", "paused": True, "note": "x", "by": "client"}
+    yield {"_id": "worker:idle", "type": "control", "name": "idle", "paused": False, "note": None}
+
+
+@pytest.mark.parametrize("path", BAD_QUERIES + MISSING)
+def test_refuses_the_same_with_the_same_words(both, path: str) -> None:
+    embedded, couchdb = both(path)
+    assert embedded.status in (400, 404)
+    assert (couchdb.status, couchdb.content) == (embedded.status, embedded.content)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/tasks"), ("DELETE", "/tasks/"), ("POST", "/tasks/_all_tasks"), ("GET", "/tasks/_bulk"),
+     ("PUT", "/tasks/a"), ("POST", "/tasks/_changes"), ("POST", "/tasks/a/history"), ("DELETE", "/tasks/workers/a"),
+     ("POST", "/tasks/workers"), ("POST", "/metrics"), ("DELETE", "/"), ("POST", "/index.html")],
+)  # fmt: skip
+def test_names_the_methods_that_a_path_takes(both, method: str, path: str) -> None:
+    embedded, couchdb = both(path, method)
+    assert (couchdb.status, couchdb.content) == (405, embedded.content)
+    allowed = [set(answer.headers["Allow"].split(", ")) for answer in (embedded, couchdb)]
+    assert allowed[0] == allowed[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/tasks/_bulk"), ("POST", "/tasks/_edit"), ("GET", "/tasks/_audit"), ("GET", "/tasks/_next?count=1"),
+     ("GET", "/openapi.json")],
+)  # fmt: skip
+def test_says_what_couchdb_does_not_serve(lists: Lists, method: str, path: str) -> None:
+    answer = Rewriting(lists, []).get(path, method)
+    assert (answer.status, answer.json["error"]) == (501, "not_implemented")
+    assert re.search(r"with|use|served by", answer.json["reason"])
+
+
+QUERIES = [
+    "", "worker=manobi", "worker=ma:nobi", f"worker={quote(chr(34).join(['ma', 'no']))}", "status=done",
+    "status=done,err,done", "worker=manobi&status=waiting", "worker=ma&status=err,waiting", "tag=spring",
+    "tag=sale&worker=manobi", "tag=none", "from=2026-12-03", "to=2026-12-03",
+    "from=2026-12-03&to=2026-12-05T12:00%2B02:00",
+    "from=2026-12-05&to=2026-12-03", "from=2026-12-05&to=2026-12-05", "worker=nobody", "status=running&from=2026-12-02",
+    "to=1970-01-01T00:00:00.001Z",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_lists_the_same_tasks(filled: Client, both, query: str) -> None:
+    embedded, couchdb = both(f"/tasks?limit=1000&{query}")
+    assert couchdb.json == embedded.json
+    assert couchdb.content.count(b"\n") == embedded.content.count(b"\n")
+    assert couchdb.headers["Content-Type"] == "application/json"
+    assert couchdb.json["cursor"] is None
+
+
+@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("limit", [1, 3, 10])
+def test_pages_give_every_task_once(filled: Client, both, query: str, limit: int) -> None:
+    whole = both(f"/tasks?limit=1000&{query}")[0].json["tasks"]
+    found, cursor = [], ""
+    while True:
+        page = both(f"/tasks?limit={limit}&{query}{cursor}")[1].json
+        found += page["tasks"]
+        assert len(page["tasks"]) == limit or page["cursor"] is None
+        if page["cursor"] is None:
+            break
+        cursor = f"&cursor={page['cursor']}"
+    assert found == whole
+
+
+def test_a_page_goes_on_where_its_last_task_is_gone(filled: Client, both) -> None:
+    first = both("/tasks?limit=2")[1].json
+    last = first["tasks"][-1]
+    client = filled
+    client.delete(f"/after/{quote(last['_id'], safe='')}", rev=last["_rev"])
+    following = both(f"/tasks?limit=2&cursor={first['cursor']}")[1].json
+    assert following["tasks"] == both("/tasks?limit=1000")[0].json["tasks"][1:3]
+
+
+def test_a_cursor_belongs_to_its_list(filled: Client, both) -> None:
+    cursor = both("/tasks?limit=1")[1].json["cursor"]
+    assert re.fullmatch(r"[\w-]+", cursor)
+    for path in (f"/tasks?cursor={cursor[:-1]}", f"/tasks?cursor=A{cursor}", f"/tasks/A48/history?cursor={cursor}"):
+        assert both(path)[1].json["reason"].startswith("cursor: ")
+
+
+@pytest.mark.parametrize("place", range(12))
+def test_shows_the_same_task_and_history(filled: Client, both, place: int) -> None:
+    identity = quote(f"{'ABCDEFé/+%. '[place]}{place + 12}", safe="")
+    embedded, couchdb = both(f"/tasks/{identity}")
+    assert couchdb.status == 200
+    assert couchdb.json == embedded.json
+    found, cursor = [], ""
+    while True:
+        page = both(f"/tasks/{identity}/history?limit=10{cursor}")[1].json
+        found += page["history"]
+        if page["cursor"] is None:
+            break
+        cursor = f"&cursor={page['cursor']}"
+    assert {"history": found, "cursor": None} == both(f"/tasks/{identity}/history")[0].json
+
+
+@pytest.mark.parametrize("path", ["", "/manobi", "/ma", "/ma:nobi", "/ma%22no%5Cbi", "/idle", "/%C3%A9"])
+def test_tells_the_same_of_workers(filled: Client, both, path: str) -> None:
+    embedded, couchdb = both(f"/tasks/workers{path}")
+    assert couchdb.status == 200
+    assert couchdb.json == embedded.json
+
+
+def test_has_the_same_metrics(filled: Client, both) -> None:
+    embedded, couchdb = both("/metrics")
+    own = ("after_documents", "after_database_bytes", "after_feed_readers")
+    lines = [
+        line for line in embedded.content.decode().splitlines() if not line.removeprefix("# HELP ").startswith(own)
+    ]
+    lines = [line for line in lines if not line.removeprefix("# TYPE ").startswith(own)]
+    assert couchdb.content.decode().splitlines() == [line.removesuffix(".0") for line in lines]
+    assert couchdb.headers["Content-Type"] == embedded.headers["Content-Type"]
+
+
+def test_an_empty_database_is_told_of(both) -> None:
+    for path in ("/tasks", "/tasks/workers"):
+        embedded, couchdb = both(path)
+        assert couchdb.json == embedded.json
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/", "index.html"),
+        ("/index.html", "index.html"),
+        ("/tasks/a%2Fb", "_show/task/a%2Fb"),
+        ("/tasks/a+b", "_show/task/a%2Bb"),
+        ("/tasks/..", "_show/task/%2E%2E"),
+        ("/tasks/%C3%A9", "_show/task/%C3%A9"),
+        ("/tasks/100%", "_show/task/100%25"),
+    ],
+)
+def test_a_path_leads_to_one_of_couchdb(lists: Lists, path: str, target: str) -> None:
+    assert Rewriting(lists, []).rewritten(path) == {"path": target, "query": {}}
+
+
+def test_a_path_with_everything_doubled_leads_there_too(lists: Lists) -> None:
+    raw = "//a%2Fdb//_design/after/_rewrite/tasks/x?"
+    assert lists.function("rewrites", {"method": "GET", "raw_path": raw})["path"] == "_show/task/x"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "target"),
+    [
+        ("POST", "/tasks", "_update/task"),
+        ("POST", "/tasks/a.b", "_update/task/a%2Eb"),
+        ("DELETE", "/tasks/a", "_update/task/a"),
+        ("POST", "/tasks/workers/a", "_update/worker/worker%3Aa"),
+    ],
+)
+def test_writes_go_to_update_functions(lists: Lists, method: str, path: str, target: str) -> None:
+    assert Rewriting(lists, []).rewritten(path, method) == {"path": target, "query": {}}
+    assert Rewriting(lists, []).get(f"{path}?new=true", method).status == 400
+
+
+def test_the_prefix_alone_leads_to_the_page(lists: Lists) -> None:
+    answer = Rewriting(lists, []).rewritten("")
+    assert (answer["code"], answer["headers"]["Location"]) == (302, "_rewrite/")
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("", {}),
+        ("feed=live&since=now", {"feed": "live", "since": "now"}),
+        ("since=12-g1AAA_b-c&last-event-id=%2213-x%22", {"since": "13-x"}),
+        ("heartbeat=true&timeout=99999999999", {"heartbeat": "true", "timeout": "86400000"}),
+        ("heartbeat=false&descending=true&include_docs=false", {"descending": "true"}),
+        ("limit=0&style=all_docs&conflicts=true", {"limit": "0", "style": "all_docs", "conflicts": "true"}),
+        ("worker=a%26b&status=done,err&tag=x", {"worker": "a&b", "status": "done,err", "tag": "x"}),
+    ],
+)
+def test_the_feed_is_couchdbs_own(lists: Lists, query: str, told: dict[str, str]) -> None:
+    usual = {"filter": "after/tasks", "feed": "normal", "since": "0", "style": "main_only"}
+    rewritten = Rewriting(lists, []).rewritten(f"/tasks/_changes?{query}")
+    assert rewritten == {"path": "../../_changes", "query": {**usual, **told}}
+
+
+@pytest.mark.parametrize("since", ["x", "", "-1", "1-a b", "9" * 30])
+def test_a_position_in_the_feed_is_checked(lists: Lists, since: str) -> None:
+    answer = Rewriting(lists, []).get(f"/tasks/_changes?since={quote(since)}")
+    assert (answer.status, answer.json["reason"].partition(":")[0]) == (400, "since")
+
+
+@pytest.mark.parametrize("query", ["", "worker=manobi", "status=done,err", "tag=sale&worker=ma", "status=waiting"])
+def test_the_feeds_filter_wants_what_the_list_wants(filled: Client, lists: Lists, query: str) -> None:
+    given = dict(part.split("=") for part in query.split("&")) if query else {}
+    rows = filled.get("/after/_all_docs", include_docs=True).json["rows"]
+    wanted = {row["id"] for row in rows if lists.function("filters/tasks", row["doc"], {"query": given})}
+    assert wanted == {change["id"] for change in filled.get(f"/tasks/_changes?{query}").json["results"]}
+    assert not lists.function("filters/tasks", {"_id": "a", "_rev": "2-a", "_deleted": True}, {"query": given})
+
+
+def test_the_filter_of_requests_wants_what_the_embedded_one_wants(filled: Client, lists: Lists) -> None:
+    ended = {**TASK, "_id": "ended", "status": "done", "claim": {"instance": "a", "at": "2026-12-01T00:00:00.000Z"}}
+    assert filled.post("/after/_bulk_docs", {"docs": [ended]}).json[0]["ok"]
+    rows = filled.get("/after/_all_docs", include_docs=True).json["rows"]
+    for worker in ("manobi", "ma", "nobody"):
+        req = {"query": {"worker": worker}}
+        wanted = {row["id"] for row in rows if lists.function("filters/requests", row["doc"], req)}
+        told = filled.get("/after/_changes", filter="after/requests", worker=worker).json["results"]
+        assert wanted == {change["id"] for change in told}
+
+
+def test_an_index_that_lags_behind_shows_nothing_that_is_not_wanted(lists: Lists) -> None:
+    changed = {**TASK, "_id": "a", "_rev": "2-a", "status": "done"}
+    row = {"id": "a", "key": [0], "value": None, "doc": changed}
+    deleted = {"id": "b", "key": [0], "value": None, "doc": None}
+    wanted = Rewriting(lists, []).rewritten("/tasks?status=waiting")
+    answer = lists.list("tasks", [row, deleted], {"query": wanted["query"]})
+    assert answer["body"] == '{"tasks":[\n],"cursor":null}\n'
+
+
+def test_the_page_is_the_embedded_servers(server: Server, client: Client, lists: Lists) -> None:
+    page = client.get("/index.html")
+    assert page.status == 200
+    assert page.content == client.get("/", {"Accept": "text/html"}).content
+    assert b"innerHTML" not in page.content
+    assert not re.search(rb"""(href|fetch|ask|EventSource)(=|\()["'`]/""", page.content), (
+        "the page has a base of its own"
+    )

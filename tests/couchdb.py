@@ -67,9 +67,9 @@ class CouchDatabase:
 
     def __init__(self, couch: CouchDB) -> None:
         self._couch = couch
-        self.host, self.port = couch.host, couch.port
+        self.host, self.port, self.seconds = couch.host, couch.port, 10 * SECONDS
         self.name = f"conformance-{uuid.uuid4().hex}"
-        couch.call("PUT", f"/{self.name}?q=1")
+        couch.call("PUT", f"/{self.name}?q=1&n=1")  # one shard in one copy: changes in order, views that do not lag
         names: dict[str, list[str]] = {"names": [], "roles": []}
         members = {"admins": names | {"roles": ["_admin"]}, "members": names | {"roles": list(ROLES)}}
         couch.call("PUT", f"/{self.name}/_security", members)

@@ -45,8 +45,9 @@ def straight(path: str) -> tuple[str, dict[str, str]]:
 class Client:
     """Speaks HTTP to one engine over one connection; paths are the embedded server's."""
 
-    def __init__(self, host: str, port: int, route: Route = straight) -> None:
+    def __init__(self, host: str, port: int, route: Route = straight, seconds: float = SECONDS) -> None:
         self._address = (host, port)
+        self._seconds = seconds
         self._route = route
         self._connection = self._connect()
         self._opened = [self._connection]
@@ -54,7 +55,7 @@ class Client:
         """What the last answer began with."""
 
     def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(*self._address, timeout=SECONDS)
+        return http.client.HTTPConnection(*self._address, timeout=self._seconds)
 
     def call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **query: Any
@@ -165,6 +166,7 @@ class Server:
         self.url = f"http://{self.host}:{self.port}"
         self.database = f"{self.url}/after"
         self.route = straight
+        self.seconds = SECONDS
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="server")
         self._thread.start()

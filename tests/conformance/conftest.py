@@ -44,7 +44,7 @@ def place(engine: Open) -> Iterator[Server | CouchDatabase]:
 @pytest.fixture
 def client(place: Server | CouchDatabase) -> Iterator[Client]:
     """What speaks to the test's own database: REST as a client, the document protocol as a worker."""
-    speaking = Client(place.host, place.port, place.route)
+    speaking = _speaking(place)
     yield speaking
     speaking.close()
 
@@ -53,10 +53,14 @@ def client(place: Server | CouchDatabase) -> Iterator[Client]:
 def shared(engine: Open) -> Iterator[Client]:
     """What speaks to one database for a whole module, for tests that only read or tidy up."""
     opened = engine()
-    speaking = Client(opened.host, opened.port, opened.route)
+    speaking = _speaking(opened)
     yield speaking
     speaking.close()
     opened.stop()
+
+
+def _speaking(place: Server | CouchDatabase) -> Client:
+    return Client(place.host, place.port, place.route, place.seconds)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

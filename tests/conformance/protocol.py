@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,3 +33,29 @@ def last_seq(client: Client) -> Any:
 def follow(client: Client, answer: Answer) -> Answer:
     """Get what an answer's `Location` leads to."""
     return client.get("/after/" + urlsplit(answer.headers["Location"]).path.rpartition("/")[2])
+
+
+def read(stream: HTTPResponse) -> Any:
+    """Give the next line that is not a heartbeat."""
+    while (line := stream.readline()) == b"\n":
+        pass
+    return json.loads(line)
+
+
+def event(stream: HTTPResponse) -> list[str]:
+    """Give the lines of the next event, which stand between empty lines."""
+    lines: list[str] = []
+    while (line := stream.readline().decode().removesuffix("\n")) or not lines:
+        lines += [line] if line else []
+    return lines
+
+
+def told_event(stream: HTTPResponse) -> Any:
+    """Give the row of the next event that is not a sign of life; its position stands in it and beside it."""
+    lines = event(stream)
+    while lines[0] == "event: heartbeat":
+        lines = event(stream)
+    data, mark = lines
+    row = json.loads(data.removeprefix("data: "))
+    assert mark.removeprefix("id: ").strip('"') == str(row["seq"])
+    return row

@@ -61,11 +61,13 @@ class TestBulkDocs:
         rows = bulk(client, {"_id": "a"}, wrong).json
         assert [row.get("error") for row in rows] == [None, name]
 
+    @pytest.mark.timeout(600)  # CouchDB judges each document in JavaScript
     def test_takes_many(self, client):
         rows = bulk(client, *({"_id": f"{number:05}"} for number in range(10_000))).json
         assert all(row["ok"] for row in rows)
         assert len(names(client)) == 10_000
 
+    @pytest.mark.timeout(600)
     def test_takes_no_more(self, client):
         assert bulk(client, *({"_id": f"{number:05}"} for number in range(10_001))).status == 413
         assert names(client) == []

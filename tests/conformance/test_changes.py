@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from protocol import DESIGN, TASK, last_seq
+from protocol import DESIGN, TASK, event, last_seq, read, told_event
 
 
 def write(client, *documents):
@@ -16,13 +16,6 @@ def write(client, *documents):
 
 def ids(answer):
     return [row["id"] for row in answer.json["results"] if row["id"] != DESIGN]
-
-
-def read(stream):
-    """Give the next line that is not a heartbeat."""
-    while (line := stream.readline()) == b"\n":
-        pass
-    return json.loads(line)
 
 
 def read_all(stream):
@@ -133,7 +126,7 @@ class TestFilters:
             {"_id": "no task", "worker": "manobi"},
         )
         told = ids(changes(client, filter="after/requests", worker="manobi"))
-        assert told == [*statuses[:4], "none", "ended outside"]
+        assert sorted(told) == sorted([*statuses[:4], "none", "ended outside"])
 
     @pytest.mark.parametrize(
         ("filter_name", "body", "status"),
@@ -210,6 +203,7 @@ class TestContinuous:
         write(client, {"_id": "a", "x": 1})
         assert read(stream)["id"] == "a"
 
+    @pytest.mark.timeout(600)
     def test_a_reader_that_lags_behind_loses_nothing(self, client, start):
         stream = client.stream("/after/_changes", feed="continuous", include_docs=True, since=start, limit=12_000)
         for start in range(0, 12_000, 3_000):
@@ -218,23 +212,9 @@ class TestContinuous:
         assert [row["id"] for row in told[:-1]] == [f"{number:05}" for number in range(12_000)]
 
 
-def event(stream):
-    """Give the lines of the next event: between empty lines."""
-    lines = []
-    while (line := stream.readline().decode().removesuffix("\n")) or not lines:
-        lines += [line] if line else []
-    return lines
-
-
 class TestEventSource:
     def events(self, stream, count):
-        """Give the ids of so many events; each bears its position."""
-        rows = []
-        for _ in range(count):
-            data, mark = event(stream)
-            rows.append(json.loads(data.removeprefix("data: ")))
-            assert mark.removeprefix("id: ").strip('"') == str(rows[-1]["seq"])
-        return [row["id"] for row in rows]
+        return [told_event(stream)["id"] for _ in range(count)]
 
     def test_tells_events_with_their_seq(self, client, start):
         write(client, {"_id": "a"})

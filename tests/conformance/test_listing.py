@@ -111,6 +111,7 @@ def instant(text):
     return text if "T" in text else f"{text}T00:00:00.000Z"
 
 
+@pytest.mark.timeout(600)  # CouchDB needs a while for so many pages
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(wanted=FILTERS, limit=some.sampled_from([7, 50, 199, 200, 1000]))
 def test_gives_what_a_sorted_list_gives(filled, stored, wanted, limit):

@@ -123,7 +123,8 @@ class TestForms:
     def test_lines_may_end_in_any_way(self, client):
         one = json.dumps(TASK).encode()
         for text in (one + b"\r\n" + one + b"\r\n", b"\n" + one + b"\n\n \n" + one):
-            assert len(client.post("/tasks/_bulk", text, NDJSON).json) == 2
+            answer = client.post("/tasks/_bulk", text, NDJSON)
+            assert (answer.status, len(answer.json)) == (201, 2)
 
     def test_a_line_that_is_not_json_harms_no_other(self, client):
         one = json.dumps(TASK).encode()

@@ -6,6 +6,7 @@ import json
 import threading
 
 import pytest
+from protocol import read, told_event
 from rest import TASK, rev_of, stored, told
 
 
@@ -113,30 +114,22 @@ class TestContinuous:
         reader = client.stream("/tasks/_changes", feed="continuous", since="now", status="cancel", include_docs="true")
         client.post("/tasks/a", TASK)
         cancelled = stored(client.post("/tasks/a", {"status": "cancel"}))
-        assert json.loads(reader.readline())["doc"] == cancelled
+        assert read(reader)["doc"] == cancelled
 
 
 class TestEvents:
-    @staticmethod
-    def event(reader):
-        data, identity, end = (reader.readline().decode() for _ in range(3))
-        assert end == "\n"
-        return json.loads(data.removeprefix("data: ")), identity.removeprefix("id: ").strip().strip('"')
-
     def test_gives_an_event_for_each_change_and_goes_on(self, client, four):
         query = {"feed": "eventsource", "worker": "manobi", "include_docs": "true"}
         reader = client.stream("/tasks/_changes", **query)
         assert reader.headers["Content-Type"].startswith("text/event-stream")
         assert reader.headers["Cache-Control"] == "no-cache"
-        events = [self.event(reader) for _ in range(3)]
-        assert [row["id"] for row, _ in events] == ["a", "d", "e"]
-        assert [str(row["seq"]) for row, _ in events] == [seq for _, seq in events]
+        rows = [told_event(reader) for _ in range(3)]
+        assert [row["id"] for row in rows] == ["a", "d", "e"]
         task = stored(client.post("/tasks/f", TASK))
-        row, _ = self.event(reader)
-        assert row["doc"] == task
+        assert told_event(reader)["doc"] == task
 
-        again = client.stream("/tasks/_changes", headers={"Last-Event-ID": events[1][1]}, **query)
-        assert [self.event(again)[0]["id"] for _ in range(2)] == ["e", "f"]
+        again = client.stream("/tasks/_changes", headers={"Last-Event-ID": str(rows[1]["seq"])}, **query)
+        assert [told_event(again)["id"] for _ in range(2)] == ["e", "f"]
 
 
 @pytest.mark.parametrize("path", ["/tasks/_changes", "/after/_changes"])

@@ -1,4 +1,4 @@
-"""Runs the design document's JavaScript as CouchDB does, without a CouchDB: its functions, and the modules they require."""
+"""Runs the design document's JavaScript as CouchDB does, without a CouchDB: its functions and what they require."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from itertools import product
 from urllib.parse import quote
 
 import pytest
@@ -12,6 +14,8 @@ from serving import Answer, Client, Server
 
 from after.clock import SystemClock, now
 from after.dates import format_instant
+from after.selector import compile_selector
+from after.server.listing import Filter
 from after.status import Status
 
 BAD_QUERIES = [
@@ -309,15 +313,19 @@ def test_the_prefix_alone_leads_to_the_page(lists: Lists) -> None:
         ("feed=live&since=now", {"feed": "live", "since": "now"}),
         ("since=12-g1AAA_b-c&last-event-id=%2213-x%22", {"since": "13-x"}),
         ("heartbeat=true&timeout=99999999999", {"heartbeat": "true", "timeout": "86400000"}),
+        ("heartbeat=7&timeout=0", {"heartbeat": "7", "timeout": "0"}),
         ("heartbeat=false&descending=true&include_docs=false", {"descending": "true"}),
         ("limit=0&style=all_docs&conflicts=true", {"limit": "0", "style": "all_docs", "conflicts": "true"}),
-        ("worker=a%26b&status=done,err&tag=x", {"worker": "a&b", "status": "done,err", "tag": "x"}),
+        ("worker=%C3%A9%F0%9F%92%A9&status=done,err&tag=x", {}),
     ],
 )
 def test_the_feed_is_couchdbs_own(lists: Lists, query: str, told: dict[str, str]) -> None:
-    usual = {"filter": "after/tasks", "feed": "normal", "since": "0", "style": "main_only"}
+    usual = {"filter": "_selector", "feed": "normal", "since": "0", "style": "main_only"}
     rewritten = Rewriting(lists, []).rewritten(f"/tasks/_changes?{query}")
-    assert rewritten == {"path": "../../_changes", "query": {**usual, **told}}
+    assert (rewritten["method"], rewritten["path"]) == ("POST", "../../_changes")
+    assert rewritten["query"] == {**usual, **told}
+    length = str(len(rewritten["body"].encode()))
+    assert rewritten["headers"] == {"Content-Type": "application/json", "Content-Length": length}
 
 
 @pytest.mark.parametrize("since", ["x", "", "-1", "1-a b", "9" * 30])
@@ -326,13 +334,20 @@ def test_a_position_in_the_feed_is_checked(lists: Lists, since: str) -> None:
     assert (answer.status, answer.json["reason"].partition(":")[0]) == (400, "since")
 
 
-@pytest.mark.parametrize("query", ["", "worker=manobi", "status=done,err", "tag=sale&worker=ma", "status=waiting"])
-def test_the_feeds_filter_wants_what_the_list_wants(filled: Client, lists: Lists, query: str) -> None:
-    given = dict(part.split("=") for part in query.split("&")) if query else {}
+@pytest.mark.parametrize(
+    "query", ["", "worker=manobi", "status=done,err", "tag=sale&worker=ma", "status=waiting", "status=err,waiting"]
+)
+def test_the_feeds_selector_wants_what_the_list_wants(filled: Client, lists: Lists, query: str) -> None:
+    kinds = product((None, "x"), (None, ""))
+    odd = [{"worker": "manobi", "job": "raw", "type": kind, "status": status} for kind, status in kinds]
     rows = filled.get("/after/_all_docs", include_docs=True).json["rows"]
-    wanted = {row["id"] for row in rows if lists.function("filters/tasks", row["doc"], {"query": given})}
-    assert wanted == {change["id"] for change in filled.get(f"/tasks/_changes?{query}").json["results"]}
-    assert not lists.function("filters/tasks", {"_id": "a", "_rev": "2-a", "_deleted": True}, {"query": given})
+    documents = [row["doc"] for row in rows] + [{**one, "_id": f"odd{place}"} for place, one in enumerate(odd)]
+    body = json.loads(Rewriting(lists, []).rewritten(f"/tasks/_changes?{query}")["body"])
+    matches = compile_selector(body["selector"])
+    listed = Filter.from_query(dict(part.split("=") for part in query.split("&")) if query else {})
+    assert [matches(document) for document in documents] == [listed.matches(document) for document in documents]
+    assert any(matches(document) for document in documents)
+    assert not matches({"_id": "a", "_rev": "2-a", "_deleted": True})
 
 
 def test_the_filter_of_requests_wants_what_the_embedded_one_wants(filled: Client, lists: Lists) -> None:

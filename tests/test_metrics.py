@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from documented import ROOT, codes, section, table
 from prometheus_client.parser import text_string_to_metric_families
 from rest import TASK, as_worker
 from serving import Client
@@ -45,6 +46,13 @@ def test_is_prometheus_text(client: Client) -> None:
     assert all(metric.documentation and metric.type in ("gauge", "counter") for metric in families)
     assert all(metric.name.startswith("after_") for metric in families)
     assert client.call("HEAD", "/metrics").content == b""
+
+
+def test_every_metric_is_documented(client: Client) -> None:
+    rows = table(section(ROOT / "docs" / "http.md", "### `GET /metrics`"), "metric")
+    served = text_string_to_metric_families(client.get("/metrics").content.decode())
+    names = [metric.name + "_total" * (metric.type == "counter") for metric in served]
+    assert [codes(row[0]) for row in rows] == [[name] for name in names]
 
 
 def test_counts_tasks_by_worker_and_status(client: Client, samples) -> None:

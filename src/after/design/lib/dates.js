@@ -13,10 +13,14 @@ const LONGEST = 9999 * 366 * DAY;
 // JavaScript's own years before 100 mean the twentieth century; 400 years later the calendar is the same.
 const CYCLE = { years: 400, days: 146097 };
 
-const COLON = 58;
+const PLUS = 43;
 const COMMA = 44;
+const MINUS = 45;
 const DOT = 46;
+const COLON = 58;
+const ZULU = 90;
 
+const TENTHS = [1, 10, 100, 1000, 10000, 100000, 1000000];
 const OFFSET = /[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9](?::?[0-5][0-9](?:\.[0-9]+)?)?)?$/;
 const DURATION = new RegExp(
   "^P(?=[0-9T])(?:([0-9]+)Y)?(?:([0-9]+)M)?(?:([0-9]+)W)?(?:([0-9]+)D)?" +
@@ -115,7 +119,8 @@ function days(year, month, ofMonth) {
 }
 
 function monthLength(year, month) {
-  return new Date(Date.UTC(year + CYCLE.years, month, 0)).getUTCDate();
+  const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  return month === 2 ? (isLeap ? 29 : 28) : month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
 }
 
 function ofWeek(year, week, weekday, end) {
@@ -133,7 +138,7 @@ function firstMonday(year) {
 // Microseconds since midnight, in UTC, of the time with or without an offset that the text has from `start` on.
 function timeOfDay(text, start) {
   let zone = start + 1;
-  while (zone < text.length && !"+-Z".includes(text[zone])) {
+  while (zone < text.length && !beginsZone(text.charCodeAt(zone))) {
     zone++;
   }
   const time = clock(text, start, zone);
@@ -153,6 +158,10 @@ function timeOfDay(text, start) {
   const whole = offset.hour || offset.minute || offset.second;
   const east = whole ? microseconds(offset) : 0; // a fraction of a second alone is none, says Python
   return microseconds(time) - (text[zone] === "-" ? -east : east);
+}
+
+function beginsZone(unit) {
+  return unit === PLUS || unit === MINUS || unit === ZULU;
 }
 
 function microseconds(time) {
@@ -185,13 +194,13 @@ function clock(text, start, end) {
     }
   }
   const length = Math.min(end - at, 6);
-  const fraction = number(text, at, length) * Math.pow(10, 6 - length);
+  const fraction = number(text, at, length) * TENTHS[6 - length];
   at += length;
   while (isDigit(text.charCodeAt(at))) {
     at++;
   }
-  const told = { hour: parts[0], minute: parts[1], second: parts[2], fraction: fraction };
-  return fraction < 0 ? null : { ...told, rest: text.charCodeAt(at) > 0 };
+  const rest = text.charCodeAt(at) > 0;
+  return fraction < 0 ? null : { hour: parts[0], minute: parts[1], second: parts[2], fraction: fraction, rest: rest };
 }
 
 // The number that so many digits are, -1 where they are none.

@@ -76,12 +76,54 @@ exports.bytes = function (text) {
   return bytes;
 };
 
-// Whether arrays and objects are nested deeper than `levels`.
-exports.deeper = function (value, levels) {
-  if (typeof value !== "object" || value === null) {
-    return false;
+// How deep arrays and objects are nested in a text. It has to be known before the text is parsed: of a hundred thousand
+// brackets the engine, and with it CouchDB's process for all functions, would die.
+exports.depth = function (text) {
+  let depth = 0;
+  let deepest = 0;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit === QUOTE) {
+      at = endOfString(text, at);
+    } else if (unit === BRACKET || unit === BRACE) {
+      depth++;
+      deepest = Math.max(deepest, depth);
+    } else if (unit === BRACKET + 2 || unit === BRACE + 2) {
+      depth--;
+    }
   }
-  return levels === 0 || Object.keys(value).some((name) => exports.deeper(value[name], levels - 1));
+  return deepest;
+};
+
+const QUOTE = 34;
+const BRACKET = 91;
+const BRACE = 123;
+
+function endOfString(text, start) {
+  let end = text.indexOf('"', start + 1);
+  while (end > 0 && isEscaped(text, end)) {
+    end = text.indexOf('"', end + 1);
+  }
+  return end < 0 ? text.length : end;
+}
+
+function isEscaped(text, place) {
+  let first = place;
+  while (text[first - 1] === "\\") {
+    first--;
+  }
+  return (place - first) % 2 === 1;
+}
+
+// Whether the numbers in a value can be written as they were read; `isLong` where some have more than 15 digits.
+exports.isKept = function (value, isLong) {
+  if (typeof value === "number") {
+    return Number.isFinite(value) && !(isLong && Number.isInteger(value) && !Number.isSafeInteger(value));
+  }
+  if (typeof value !== "object" || value === null) {
+    return true;
+  }
+  return Object.keys(value).every((name) => exports.isKept(value[name], isLong));
 };
 
 // A value as Python writes it, since the errors of both engines read the same.

@@ -66,6 +66,9 @@ exports.wanted = function (given) {
 // The view that has the fewest tasks beside those that are wanted, and what its keys begin with.
 function view(filter) {
   const status = filter.statuses.length === 1 ? filter.statuses : [];
+  if (filter.tag !== undefined) {
+    return { name: "by_tag", prefix: [filter.tag] };
+  }
   if (filter.worker !== undefined) {
     return { name: status.length ? "by_worker" : "by_worker_date", prefix: [filter.worker].concat(status) };
   }

@@ -5,6 +5,7 @@ const json = require("./json");
 
 const MAX_DOCUMENT = 1024 * 1024;
 const MAX_DEPTH = 64;
+const LONG_NUMBER = /[0-9]{16}/;
 const CURL_HINT =
   "the body needs the header Content-Type: application/json; with curl: -H 'Content-Type: application/json'";
 const NAMES = { array: "an array", string: "a string", boolean: "a boolean", integer: "a number", number: "a number" };
@@ -34,9 +35,12 @@ exports.document = function (req) {
   if (req.body.length * 3 > MAX_DOCUMENT && json.bytes(req.body) > MAX_DOCUMENT) {
     throw errors.tooLarge("the document is over " + MAX_DOCUMENT + " bytes");
   }
+  if (json.depth(req.body) > MAX_DEPTH) {
+    throw errors.badRequest("the document is nested deeper than " + MAX_DEPTH + " levels");
+  }
   const value = parsed(req.body);
-  if (json.deeper(value, MAX_DEPTH)) {
-    throw tooDeep();
+  if (!json.isKept(value, LONG_NUMBER.test(req.body))) {
+    throw errors.badRequest("the body: a number in it is too large to be kept; send it as a string");
   }
   const type = json.typeOf(value);
   if (type !== "object") {
@@ -49,12 +53,8 @@ function parsed(text) {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw error.name === "SyntaxError" ? errors.badRequest("the body is not JSON: " + error.message) : tooDeep();
+    throw errors.badRequest("the body is not JSON: " + error.message);
   }
-}
-
-function tooDeep() {
-  return errors.badRequest("the document is nested deeper than " + MAX_DEPTH + " levels");
 }
 
 // An answer as an update function returns it. Without a code it is CouchDB's own: 201, or 202 where not enough of a

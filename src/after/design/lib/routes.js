@@ -1,7 +1,7 @@
 // Where a request of the REST interface goes: which of CouchDB's own paths answers it, or what is wrong with it.
 //
 // A route is a function of the text of the query, and of the id or name in the path. It gives what a
-// rewrite function gives: `{path, query}` below the design document, or an answer. It throws refusals.
+// rewrite function gives: `{path, query, …}` below the design document, or an answer. It throws refusals.
 
 const cursor = require("./cursor");
 const errors = require("./errors");
@@ -131,7 +131,7 @@ function showing(show, id, query) {
 }
 
 function changes(query) {
-  return { path: "../../_changes", query: feed.query(parameters.read(query, feed.PARAMETERS)) };
+  return feed.request(parameters.read(query, feed.PARAMETERS));
 }
 
 function page(query) {

@@ -10,7 +10,7 @@ exports.refused = function (old, status, role) {
     if (!table.statuses.includes(status)) {
       return "status: '" + status + "' is not one of " + table.statuses.join(", ");
     }
-    return "status: '" + (old === null ? "None" : old) + "' cannot become '" + status + "'";
+    return "status: '" + old + "' cannot become '" + status + "'";
   }
   if (roles.includes(role)) {
     return null;

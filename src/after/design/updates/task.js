@@ -1,5 +1,5 @@
 function (doc, req) {
-  // POST /tasks[/ID] creates or changes a task, DELETE removes it. The new revision stands in a header of CouchDB's own.
+  // POST /tasks[/ID] creates or changes a task, DELETE removes it. CouchDB tells the new revision in a header.
   const request = require("lib/request");
   const answers = require("lib/answers");
   try {

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
 import uvicorn
@@ -88,6 +88,17 @@ class Client:
         self._opened.append(connection)
         return self._send(connection, "GET" if body is None else "POST", path, body, headers, query)
 
+    def raw(self, method: str, path: str) -> bytes:
+        """Send a request on a connection of its own, and give all that comes until the other side closes."""
+        place, wanted = self._route(path)
+        lines = {"Host": "localhost", "Connection": "close", **wanted}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        with socket.create_connection(self._address, timeout=self._seconds) as connection:
+            connection.sendall(f"{method} {place} HTTP/1.1\r\n{head}\r\n".encode())
+            content = b"".join(iter(lambda: connection.recv(4096), b""))
+        self.code = int(content.split(b" ", 2)[1])
+        return content
+
     def close(self) -> None:
         for connection in self._opened:
             connection.close()
@@ -115,6 +126,24 @@ class Client:
 def _is_text(name: str, value: Any) -> bool:
     """Tell what goes into a query as it is: text, unless it is the key of a view, which is JSON."""
     return isinstance(value, str) and not name.endswith("key")
+
+
+class Place(Protocol):
+    """A database of either engine."""
+
+    host: str
+    port: int
+    seconds: float
+    """How long to wait for what should come at once."""
+
+    def route(self, path: str) -> tuple[str, dict[str, str]]:
+        """Give where the engine serves what the embedded server has at a path."""
+        ...
+
+
+def speaking(place: Place, route: Route | None = None) -> Client:
+    """Give what speaks to a database, by its own route unless another is given."""
+    return Client(place.host, place.port, route or place.route, place.seconds)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -165,13 +194,16 @@ class Server:
         self.host, self.port = self._socket.getsockname()
         self.url = f"http://{self.host}:{self.port}"
         self.database = f"{self.url}/after"
-        self.route = straight
         self.seconds = SECONDS
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="server")
         self._thread.start()
         assert self._started.wait(SECONDS), "the server did not start"
         assert self._uvicorn.ready.wait(SECONDS), "the server did not start"
+
+    def route(self, path: str) -> tuple[str, dict[str, str]]:
+        """Be the route to itself."""
+        return straight(path)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -54,3 +54,9 @@ def test_of_many_changes_of_a_task_at_once_all_are_taken(client):
         thread.join()
     assert answers == [200] * 8
     assert len(client.get("/tasks/a").json["history"]) == 9
+
+
+def test_a_request_that_is_too_large(client):
+    """CouchDB has `max_http_request_size` for that, and gives up on a function that needs 5 s to read a body."""
+    answer = client.post("/tasks", b" " * (17 * 1024 * 1024))
+    assert (answer.status, answer.json["error"]) == (413, "too_large")

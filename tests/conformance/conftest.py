@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from couchdb import URL, CouchDatabase, CouchDB
 from differences import Says, told_difference
-from serving import Client, Server
+from serving import Client, Server, speaking
 
 ENGINES = ("memory", "file", *(("couchdb",) if URL else ()))
 
@@ -44,23 +44,19 @@ def place(engine: Open) -> Iterator[Server | CouchDatabase]:
 @pytest.fixture
 def client(place: Server | CouchDatabase) -> Iterator[Client]:
     """What speaks to the test's own database: REST as a client, the document protocol as a worker."""
-    speaking = _speaking(place)
-    yield speaking
-    speaking.close()
+    client = speaking(place)
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="module")
 def shared(engine: Open) -> Iterator[Client]:
     """What speaks to one database for a whole module, for tests that only read or tidy up."""
     opened = engine()
-    speaking = _speaking(opened)
-    yield speaking
-    speaking.close()
+    client = speaking(opened)
+    yield client
+    client.close()
     opened.stop()
-
-
-def _speaking(place: Server | CouchDatabase) -> Client:
-    return Client(place.host, place.port, place.route, place.seconds)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -94,6 +94,11 @@ class TestCreating:
         assert {field: made[field] for field in own} == own
         assert client.get("/tasks/a").json == made
 
+    def test_takes_only_text_that_is_utf8(self, client):
+        answer = client.post("/tasks/a", b'{"worker": "w", "job": "j", "x": "\xff"}')
+        assert told(answer)[:2] == (400, "bad_request")
+        assert client.get("/tasks/a").status == 404
+
     def test_keeps_a_number_of_any_length(self, client):
         big = 12345678901234567890123
         assert client.post("/tasks/a", {**TASK, "big": big}).json["task"]["big"] == big
@@ -213,15 +218,20 @@ class TestReading:
     @pytest.mark.parametrize("path", ["/tasks", "/tasks/a", "/tasks/a/history", "/tasks/workers", "/tasks/_changes"])
     def test_head_gives_the_head_of_get(self, client, path):
         client.post("/tasks/a", TASK)
-        head, get = client.call("HEAD", path), client.get(path)
+        head, get = client.call("HEAD", path, headers={"Connection": "close"}), client.get(path)
         assert (head.status, head.content) == (get.status, b"") == (200, b"")
         for name in ("Content-Type", "Content-Length", "ETag"):
             assert head.headers[name] == get.headers[name]
 
+    @pytest.mark.parametrize("path", ["/tasks", "/tasks/a", "/tasks/a/history", "/tasks/workers"])
+    def test_nothing_follows_the_head(self, client, path):
+        client.post("/tasks/a", TASK)
+        assert client.raw("HEAD", path).partition(b"\r\n\r\n")[2] == b""
+
     @pytest.mark.parametrize("path", ["/tasks/a", "/tasks/a/history", "/tasks/a/nothing", "/tasks/_nothing"])
     def test_what_is_not_there(self, client, path):
         assert told(client.get(path))[:2] == (404, "not_found")
-        assert client.call("HEAD", path).status == 404
+        assert client.call("HEAD", path, headers={"Connection": "close"}).status == 404
 
     def test_deletes_a_task(self, client):
         made = rev_of(client.post("/tasks/a", TASK))

@@ -38,7 +38,7 @@ class Engine:
             Documents(self.store, DATABASE),
             self.feed,
             Views(self.store),
-            Metrics(self.store, self.feed, clock),
+            Metrics(self.store, self.changes, clock),
             Root(self.store),
         )
         self.app = Starlette(

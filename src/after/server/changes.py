@@ -28,6 +28,8 @@ class Changes:
         self._bytes = 0
         self._floor: int | None = None
         self._signal: asyncio.Event = asyncio.Event()
+        self.readers = 0
+        """How many wait for changes at this moment."""
 
     def publish(self, changes: list[Change]) -> None:
         """Take the changes of a commit, and wake who waits."""
@@ -59,11 +61,14 @@ class Changes:
         signal = self._signal
         if self._seqs and self._seqs[-1] > since:
             return True
+        self.readers += 1
         try:
             async with asyncio.timeout(seconds):
                 await signal.wait()
         except TimeoutError:
             return False
+        finally:
+            self.readers -= 1
         return True
 
 

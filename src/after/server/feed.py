@@ -117,11 +117,6 @@ class Feed:
         """Give the route of the database's own feed."""
         return [Route("/after/_changes", self.changes, methods=["GET", "POST"])]
 
-    @property
-    def readers(self) -> int:
-        """How many requests wait for changes at this moment."""
-        return len(self._waiting)
-
     def close(self) -> None:
         """End the live feeds, each with its last line, and let no other begin. To be called on the event loop."""
         self._closing = True

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from after.clock import Clock
-from after.server.feed import Feed
+from after.server.changes import Changes
 from after.server.http import parameters
 from after.server.store import Store
 from after.server.workers import workers
@@ -26,9 +26,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """Answers at `/metrics`."""
 
-    def __init__(self, store: Store, feed: Feed, clock: Clock) -> None:
+    def __init__(self, store: Store, changes: Changes, clock: Clock) -> None:
         self._store = store
-        self._feed = feed
+        self._changes = changes
         self._clock = clock
 
     def routes(self) -> list[BaseRoute]:
@@ -47,7 +47,7 @@ class Metrics:
         sizes = self._store.sizes()
         yield GaugeMetricFamily("after_documents", "Documents in the database.", sizes["documents"])
         yield GaugeMetricFamily("after_database_bytes", "Size of the database file.", sizes["file"])
-        yield GaugeMetricFamily("after_feed_readers", "Requests that wait for changes.", self._feed.readers)
+        yield GaugeMetricFamily("after_feed_readers", "Requests that wait for changes.", self._changes.readers)
 
 
 class _Collected(Collector):
@@ -63,9 +63,7 @@ class _Collected(Collector):
 
 def about_workers(workers: list[Document]) -> Iterator[Metric]:
     """Give what is counted of workers, which are told as `roster` tells them; `lib/metrics.js` does the same."""
-    tasks = GaugeMetricFamily(
-        "after_tasks", "Tasks, by worker and status.", labels=["worker", "status"]
-    )
+    tasks = GaugeMetricFamily("after_tasks", "Tasks, by worker and status.", labels=["worker", "status"])
     states = GaugeMetricFamily("after_instances", "Worker processes, by worker and state.", labels=["worker", "state"])
     paused = GaugeMetricFamily("after_worker_paused", "1 where a worker is paused, else 0.", labels=["worker"])
     by_instance = ["worker", "instance"]

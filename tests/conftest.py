@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,11 +37,11 @@ def client(server: Server) -> Iterator[Client]:
 @pytest.fixture
 def couchdb() -> Iterator[str]:
     """The URL of a fresh database, with After's design document, on a real CouchDB."""
-    from couchdb import SERVER, database
+    from couchdb import URL, database
 
-    if not SERVER:
+    if URL is None:
         pytest.skip("AFTER_TEST_COUCHDB_URL is not set: this was not run against CouchDB")
-    with database(SERVER) as url:
+    with database(URL) as url:
         yield url
 
 
@@ -53,3 +55,30 @@ def cluster() -> Iterator[list[str]]:
     with database(CLUSTER[0]) as url:
         name = url.rpartition("/")[2]
         yield [f"{server.rstrip('/')}/{name}" for server in CLUSTER]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many cases of the conformance suite each engine has passed, and loudly where CouchDB had none."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for outcome, reports in terminalreporter.stats.items():
+        for report in reports:
+            engine = dict(getattr(report, "user_properties", ())).get("engine")
+            if engine is not None and (outcome != "passed" or report.when == "call"):
+                counts[engine, outcome] += 1
+    if not counts:
+        return
+    told = [f"{engine} {_told(counts, engine)}" for engine in ("memory", "file", "couchdb") if _told(counts, engine)]
+    terminalreporter.write_line(f"conformance: {', '.join(told)}")
+    if "AFTER_TEST_COUCHDB_URL" not in os.environ:
+        terminalreporter.write_line("CouchDB conformance: NOT RUN, set AFTER_TEST_COUCHDB_URL", yellow=True, bold=True)
+
+
+def _told(counts: Counter[tuple[str, str]], engine: str) -> str:
+    words = {
+        "passed": "passed",
+        "failed": "FAILED",
+        "error": "BROKEN",
+        "xfailed": "differ as told",
+        "skipped": "skipped",
+    }
+    return ", ".join(f"{counts[engine, name]} {word}" for name, word in words.items() if counts[engine, name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from serving import Answer, Client
 
@@ -25,6 +25,39 @@ def told(answer: Answer) -> tuple[int, str, str]:
     assert answer.headers["Content-Type"] == "application/json"
     assert set(answer.json) == {"error", "reason"}
     return answer.status, answer.json["error"], answer.json["reason"]
+
+
+LONGEST = 300
+"""Characters of a reason: it is for people and does not repeat a megabyte."""
+
+
+def refused(answer: Answer, code: int, error: str, field: str) -> None:
+    """See that a request was refused, and that the reason begins with the name of what is wrong."""
+    got, name, reason = told(answer)
+    assert (got, name) == (code, error)
+    assert reason.startswith((f"{field}: ", f"{field}.", f"{field}[")), reason
+    assert len(reason) < LONGEST
+
+
+def rev_of(answer: Answer) -> str:
+    """Give the revision that a write by REST has made, or has left as it is.
+
+    CouchDB knows it only after the function that answers has ended: it stands in a header, on both engines.
+    """
+    assert answer.status in (200, 201), answer.json
+    told = answer.headers["X-Couch-Update-NewRev"] or answer.json["rev"]
+    assert answer.json.get("rev", told) == told
+    return str(told)
+
+
+def stored(answer: Answer) -> dict[str, Any]:
+    """Give the task as it is stored after a post, its revision included."""
+    return {**answer.json["task"], "_rev": rev_of(answer)}
+
+
+def follow(client: Client, answer: Answer) -> Answer:
+    """Get what an answer's `Location` leads to."""
+    return client.get("/tasks" + urlsplit(answer.headers["Location"]).path.rpartition("/tasks")[2])
 
 
 def as_worker(client: Client, identity: str, *statuses: str, **fields: Any) -> Any:

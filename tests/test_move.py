@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from commanding import after, free_port
-from replicating import CouchDB, database, skipping
+from couchdb import URL, administered, skipping
 from serving import Client, Server
 
 from after.clock import SystemClock, now
@@ -80,8 +80,8 @@ def test_needs_one_other_database(server: Server) -> None:
 
 
 @pytest.fixture
-def couchdb() -> Iterator[tuple[CouchDB, str]]:
-    with database() as (speaking, name):
+def couchdb() -> Iterator[tuple[Client, str]]:
+    with administered() as (speaking, name):
         speaking.put(f"/{name}/_design/after", VIEW)
         yield speaking, name
 
@@ -123,7 +123,7 @@ class TestToCouchDB:
     def test_all_is_there_and_the_second_move_brings_what_changed(self, server, client, couchdb):
         speaking, name = couchdb
         fill(client)
-        told = after("move", f"{speaking.url}/{name}", url=server.database)
+        told = after("move", f"{URL}/{name}", url=server.database)
         assert (told.code, told.err) == (0, "")
         first, second = told.out.splitlines()
         assert first.startswith(f"704 documents moved from {server.database} to http://")
@@ -137,26 +137,26 @@ class TestToCouchDB:
         task = client.get("/after/t2").json
         client.put("/after/t2", {**task, "status": "schedule"})
         client.delete("/after/t3", rev=client.get("/after/t3").json["_rev"])
-        again = after("move", f"{speaking.url}/{name}", "--json", url=server.database)
+        again = after("move", f"{URL}/{name}", "--json", url=server.database)
         answer = json.loads(again.out)
         assert (again.code, answer["written"], answer["refused"], answer["differences"]) == (0, 2, 0, [])
         assert documents(speaking, f"/{name}") == documents(client, "/after")
-        once_more = json.loads(after("move", f"{speaking.url}/{name}", "--json", url=server.database).out)
+        once_more = json.loads(after("move", f"{URL}/{name}", "--json", url=server.database).out)
         assert (once_more["written"], once_more["documents"], once_more["tasks"]) == (0, 701, 700)
 
     def test_and_the_way_back(self, server, client, couchdb, tmp_path):
         speaking, name = couchdb
         fill(client)
-        assert after("move", f"{speaking.url}/{name}", url=server.database).code == 0
+        assert after("move", f"{URL}/{name}", url=server.database).code == 0
         task = speaking.get(f"/{name}/t2").json
         assert speaking.put(f"/{name}/t2", {**task, "status": "schedule"}).status == 201
         other = Server(tmp_path / "other.db")
         reading = Client(other.host, other.port)
         try:
-            told = after("move", "--from", f"{speaking.url}/{name}", url=other.database)
+            told = after("move", "--from", f"{URL}/{name}", url=other.database)
             assert (told.code, told.err) == (0, "")
             assert documents(reading, "/after") == documents(speaking, f"/{name}")
-            back = after("move", server.database, url=f"{speaking.url}/{name}")
+            back = after("move", server.database, url=f"{URL}/{name}")
             assert (back.code, back.err) == (0, "")
             assert documents(client, "/after") == documents(speaking, f"/{name}")
         finally:
@@ -166,8 +166,8 @@ class TestToCouchDB:
     def test_from_one_couchdb_database_to_another(self, client, couchdb):
         speaking, name = couchdb
         assert speaking.put(f"/{name}/a", {**TASK, "status": "done"}).status == 201
-        with database() as (_, other):
-            told = after("move", f"{speaking.url}/{other}", "--no-check", url=f"{speaking.url}/{name}")
+        with administered() as (_, other):
+            told = after("move", f"{URL}/{other}", "--no-check", url=f"{URL}/{name}")
             assert told.out.splitlines()[1] == "1 documents are on both sides"
             assert speaking.get(f"/{other}/a").json == speaking.get(f"/{name}/a").json
 
@@ -175,11 +175,11 @@ class TestToCouchDB:
         speaking, name = couchdb
         rev = speaking.get(f"/{name}/_design/after").json["_rev"]
         speaking.delete(f"/{name}/_design/after", rev=rev)
-        told = after("move", f"{speaking.url}/{name}", url=server.database)
+        told = after("move", f"{URL}/{name}", url=server.database)
         assert told.code == 1
         assert "has no design document of After; `after install` puts it there" in told.err
-        assert after("move", f"{speaking.url}/{name}-not", url=server.database).code == 4
-        assert after("move", f"{speaking.url}/{name}", "--no-check", url=server.database).code == 0
+        assert after("move", f"{URL}/{name}-not", url=server.database).code == 4
+        assert after("move", f"{URL}/{name}", "--no-check", url=server.database).code == 0
 
     def test_not_while_a_worker_runs(self, server, client, couchdb):
         speaking, name = couchdb
@@ -187,15 +187,15 @@ class TestToCouchDB:
         client.put(
             "/after/worker:manobi:h-1", {"type": "worker", "name": "manobi", "state": "running", "heartbeat": beat}
         )
-        told = after("move", f"{speaking.url}/{name}", url=server.database)
+        told = after("move", f"{URL}/{name}", url=server.database)
         assert told.code == 1
         assert "manobi is running on" in told.err
-        assert after("move", f"{speaking.url}/{name}", "--live", url=server.database).code == 0
+        assert after("move", f"{URL}/{name}", "--live", url=server.database).code == 0
 
     def test_says_what_couchdb_cannot_reach(self, server, couchdb):
         speaking, name = couchdb
         seen = f"http://127.0.0.1:{free_port()}/after"
-        told = after("move", f"{speaking.url}/{name}", "--source-as", seen, url=server.database)
+        told = after("move", f"{URL}/{name}", "--source-as", seen, url=server.database)
         assert told.code == 1
         assert f"cannot open {seen}" in told.err
         assert "--source-as names the URL under which it does" in told.err
@@ -203,7 +203,7 @@ class TestToCouchDB:
     def test_documents_that_the_target_refuses_are_told(self, server, client, couchdb):
         speaking, name = couchdb
         assert speaking.put(f"/{name}/a", {**TASK, "date": "2026-13-01"}).status == 201
-        told = after("move", "--from", f"{speaking.url}/{name}", url=server.database)
+        told = after("move", "--from", f"{URL}/{name}", url=server.database)
         assert told.code == 1
         assert "1 documents were refused by" in told.out
         assert ["documents", "1", "0"] in [line.split() for line in told.out.splitlines()]

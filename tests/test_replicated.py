@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from replicating import database, skipping
+from couchdb import administered, skipping
 
 TRIES = 50
 TASK = {"worker": "manobi", "job": "flaky", "date": "2026-12-01T09:00:00Z"}
@@ -216,7 +216,7 @@ def told(client: Any, path: str, identity: str) -> Any:
 @skipping("the comparison of leaves and winners")
 def test_the_same_revisions_have_the_same_leaves_and_winner_as_in_couchdb(client):
     chance = random.Random(5)
-    with database() as (couchdb, name):
+    with administered() as (couchdb, name):
         for number in range(60):
             identity = f"d{number}"
             revisions = [one | {"_id": identity} for one in history(chance)]
@@ -231,3 +231,26 @@ def test_the_same_revisions_have_the_same_leaves_and_winner_as_in_couchdb(client
                     break
                 theirs = told(couchdb, f"/{name}", identity)
             assert ours == theirs
+
+
+def test_the_view_of_conflicts_gives_documents_with_several_leaves(client):
+    rev = client.put("/after/a", {"x": 1}).json["rev"]
+    for name in ("b", "worker:a", "t"):
+        client.put(f"/after/{name}", {})
+    losers = [
+        {"_id": "a", "_rev": "1-0abc", "x": 2},
+        {"_id": "t", "_rev": "2-0abc", "worker": "w", "job": "j"},
+        {"_id": "worker:a", "_rev": "2-0abc", "type": "control", "name": "a"},
+    ]
+    assert client.post("/after/_bulk_docs", {"new_edits": False, "docs": losers}).json == []
+    found = client.get("/after/_design/after/_view/conflicts").json["rows"]
+    assert [(row["key"], row["value"]) for row in found] == [(["a"], None), (["t"], "w"), (["worker:a"], "a")]
+    assert client.get("/after/a", conflicts=True).json["_conflicts"] == ["1-0abc"]
+    assert client.get("/after/a", rev="1-0abc").json == {"_id": "a", "_rev": "1-0abc", "x": 2}
+    assert len(client.get("/after/a", open_revs="all").json) == 2
+    told = client.get("/after/_changes", style="all_docs", include_docs=True, conflicts=True).json["results"]
+    (change,) = [row for row in told if row["id"] == "a"]
+    assert change["changes"] == [{"rev": rev}, {"rev": "1-0abc"}]
+    assert change["doc"]["_conflicts"] == ["1-0abc"]
+    listed = client.get("/after/_all_docs", include_docs=True, conflicts=True).json["rows"]
+    assert [row["doc"].get("_conflicts") for row in listed[:2]] == [["1-0abc"], None]

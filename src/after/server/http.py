@@ -32,6 +32,8 @@ MAX_DOCUMENT = 1024 * 1024
 MAX_REQUEST = 16 * 1024 * 1024
 MAX_DOCUMENTS = 10_000
 MAX_DEPTH = 64
+NEW_REV = "X-Couch-Update-NewRev"
+"""The header with the revision that a write has made: on CouchDB the only place where it can stand."""
 MAX_DIGITS = 20
 """Of a number in a query, zeros before it counted."""
 

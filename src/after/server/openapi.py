@@ -10,7 +10,7 @@ import msgspec
 
 from after.roster import TOLD
 from after.server.feed import FEEDS
-from after.server.http import MAX_DOCUMENTS
+from after.server.http import MAX_DOCUMENTS, NEW_REV
 from after.server.listing import DEFAULT_LIMIT, MAX_LIMIT
 from after.status import NEW_BY_CLIENT, Status
 from after.task import MAX_ID_LENGTH, NOT_YET, WORKER_FIELDS, Fields
@@ -64,7 +64,8 @@ def description() -> Schema:
                 ),
                 "post": _post("putTask", "Post", [ID]),
                 "delete": _operation(
-                    "deleteTask", "Remove a task, with its history", [ID, IF_MATCH], {200: _answer("Written")},
+                    "deleteTask", "Remove a task, with its history", [ID, IF_MATCH],
+                    {200: _answer("Written", NEW_REV)},
                     400, 404, 409, 503,
                 ),
             },
@@ -126,7 +127,7 @@ def _list(name: str) -> Schema:
 
 
 def _post(name: str, schema: str, parameters: list[Schema]) -> Schema:
-    answers = {201: _answer("Stored", "ETag", "Location"), 200: _answer("Stored", "ETag")}
+    answers = {201: _answer("Stored", "ETag", NEW_REV, "Location"), 200: _answer("Stored", "ETag", NEW_REV)}
     operation = _operation(
         name, "Create a task, or change the one with this id", [*parameters, IF_MATCH], answers,
         400, 404, 409, 413, 415, 503,

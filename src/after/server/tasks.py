@@ -17,7 +17,7 @@ from after.errors import BadRequest, Conflict, Refusal, TooLarge
 from after.server import listing
 from after.server.feed import HEAD, Feed, Options
 from after.server.feed import PARAMETERS as FEED_PARAMETERS
-from after.server.http import JSON, MAX_DOCUMENTS, body, decode_document, parameters, split
+from after.server.http import JSON, MAX_DOCUMENTS, NEW_REV, body, decode_document, parameters, split
 from after.server.listing import Filter, Wanted
 from after.server.openapi import description
 from after.server.posted import ANY, BATCH, TRIES, Outcome, Post, Posting, named, read, task_row
@@ -85,7 +85,7 @@ class Tasks:
             raise outcome
         row = outcome.row
         content = b'{"ok":true,"id":%s,"rev":"%s","task":%s}\n' % (encode(row.id), row.rev.encode(), row.json())
-        headers = {"ETag": f'"{row.rev}"'}
+        headers = {"ETag": f'"{row.rev}"', NEW_REV: row.rev}
         if outcome.created:
             headers["Location"] = f"/tasks/{quote(row.id, safe='')}"
         return JSON(content, 201 if outcome.created else 200, headers)
@@ -102,7 +102,7 @@ class Tasks:
                 break
         if isinstance(answer, Refusal):
             raise answer
-        return JSON({"ok": True, "id": identity, "rev": answer.rev})
+        return JSON({"ok": True, "id": identity, "rev": answer.rev}, headers={NEW_REV: answer.rev})
 
     async def list_all(self, request: Request) -> Response:
         """Give tasks by date, page by page."""

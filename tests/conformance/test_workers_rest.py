@@ -111,9 +111,10 @@ class TestPausing:
         present(client, "manobi", "w1")
         answer = client.post("/tasks/workers/manobi", {"paused": True, "note": "the shop is closed"})
         assert (answer.status, answer.json["ok"]) == (200, True)
-        worker = answer.json["worker"]
+        worker = client.get("/tasks/workers/manobi").json
         assert (worker["paused"], worker["state"], worker["note"]) == (True, "paused", "the shop is closed")
-        assert client.get("/tasks/workers/manobi").json == worker
+        assert {"name", "paused", "note"} <= answer.json["worker"].keys()
+        assert answer.json["worker"].items() <= worker.items()
         control = client.get("/after/worker:manobi").json
         assert (control["type"], control["name"], control["paused"], control["by"]) == (
             "control",
@@ -122,7 +123,8 @@ class TestPausing:
             "client",
         )
         assert client.post("/tasks/a", TASK).status == 201
-        again = client.post("/tasks/workers/manobi", {"paused": False}).json["worker"]
+        assert client.post("/tasks/workers/manobi", {"paused": False}).json["worker"]["paused"] is False
+        again = client.get("/tasks/workers/manobi").json
         assert (again["paused"], again["state"], again["note"]) == (False, "running", None)
 
     def test_keeps_what_else_the_control_document_says(self, client):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from rest import TASK, as_worker, told
+from rest import TASK, as_worker, stored, told
 
 from after.dates import parse_instant
 from after.status import ENDED, TRANSITIONS, Role, Status
@@ -36,10 +36,10 @@ def test_takes_what_the_table_allows_a_client(client, old, new):
     before = put(client, old)
     answer = client.post("/tasks/a", {"status": new})
     if old == new:
-        assert (answer.status, answer.json["task"]) == (200, before)
+        assert (answer.status, stored(answer)) == (200, before)
     elif Role.CLIENT in TRANSITIONS.get((old, new), ()):
         assert answer.status == 200
-        task = answer.json["task"]
+        task = stored(answer)
         assert task["status"] == new
         assert task["history"][: len(before["history"])] == before["history"]
         (entry,) = task["history"][len(before["history"]) :]
@@ -102,16 +102,16 @@ class TestChanging:
     def test_asking_twice_asks_once(self, client):
         put(client, "waiting")
         first, second = (client.post("/tasks/a", {"status": "reschedule", "date": "2027-01-01"}) for _ in range(2))
-        assert second.json == first.json
+        assert stored(second) == stored(first)
 
     @pytest.mark.parametrize("way", ["_rev", "If-Match", "both"])
     def test_the_revision_that_is_meant_must_be_current(self, client, way):
-        def cancel(rev):
-            body = {"status": "cancel"} | ({"_rev": rev} if way != "If-Match" else {})
-            return client.post("/tasks/a", body, {"If-Match": f'"{rev}"'} if way != "_rev" else {})
+        def cancel(meant):
+            body = {"status": "cancel"} | ({"_rev": meant} if way != "If-Match" else {})
+            return client.post("/tasks/a", body, {"If-Match": f'"{meant}"'} if way != "_rev" else {})
 
         old = put(client, "waiting")["_rev"]
-        new = client.post("/tasks/a", {"status": "reschedule", "date": "2027-01-01"}).json["task"]
+        new = stored(client.post("/tasks/a", {"status": "reschedule", "date": "2027-01-01"}))
         for stale in (old, "1-abc", "x"):
             assert told(cancel(stale))[:2] == (409, "conflict")
         assert client.get("/tasks/a").json == new
@@ -135,22 +135,19 @@ class TestChanging:
 
     def test_of_many_at_once_none_is_lost(self, client):
         put(client, "waiting")
-        answers = []
+        answers = {}
 
         def change(number):
-            connection = client.connect()
-            connection.request(
-                "POST", "/tasks/a", b'{"status":"reschedule","n%d":1}' % number, {"Content-Type": "application/json"}
-            )
-            answers.append(connection.getresponse().status)
-            connection.close()
+            answers[number] = client.stream("/tasks/a", {"status": "reschedule", f"n{number}": 1}).status
 
         threads = [threading.Thread(target=change, args=(number,)) for number in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert answers == [200] * 8
+        assert set(answers.values()) <= {200, 409}, "on CouchDB somebody else may have been faster"
+        taken = [number for number, code in answers.items() if code == 200]
+        assert taken
         task = client.get("/tasks/a").json
-        assert all(task[f"n{number}"] == 1 for number in range(8))
-        assert len(task["history"]) == 9
+        assert [number for number in range(8) if task.get(f"n{number}") == 1] == sorted(taken)
+        assert len(task["history"]) == 1 + len(taken)

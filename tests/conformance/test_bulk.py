@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-
-TASK = {"worker": "manobi", "job": "start_campaign", "date": "2026-12-01T09:00:00Z"}
+from protocol import TASK, error, names
 
 
 def bulk(client, *documents, **more):
@@ -23,25 +22,32 @@ class TestBulkDocs:
             {"_id": "b"},
             {**TASK, "_id": "t", "job": 5},
             {**TASK, "_id": "t"},
-            {"_id": "_x"},
-            {"_id": "c", "_x": 1},
-            {"_id": "d", "_rev": "x"},
-            [],
             {"_id": "e", "_deleted": True, "_rev": "1-abc"},
         )
         assert answer.status == 201
         told = [(row["id"], row.get("error", "ok")) for row in answer.json]
         assert told == [
-            ("a", "conflict"), ("a", "ok"), ("b", "ok"), ("t", "forbidden"), ("t", "ok"), ("_x", "illegal_docid"),
-            ("c", "doc_validation"), ("d", "bad_request"), ("", "bad_request"), ("e", "conflict"),
+            ("a", "conflict"), ("a", "ok"), ("b", "ok"), ("t", "forbidden"), ("t", "ok"), ("e", "conflict"),
         ]  # fmt: skip
         assert answer.json[1]["rev"][:2] == "2-"
         assert answer.json[3]["reason"].startswith("job: ")
-        assert client.get("/after").json["doc_count"] == 3
+        assert names(client) == ["a", "b", "t"]
 
-    def test_gives_ids_that_ascend(self, client):
+    @pytest.mark.parametrize(
+        ("wrong", "name"),
+        [
+            ({"_id": "_x"}, "illegal_docid"),
+            ({"_id": "c", "_x": 1}, "doc_validation"),
+            ({"_id": "d", "_rev": "x"}, "bad_request"),
+            ([], "bad_request"),
+        ],
+    )
+    def test_what_can_be_no_document_is_refused_alone(self, client, wrong, name):
+        assert [row.get("error", "ok") for row in bulk(client, {"_id": "a"}, wrong).json] == ["ok", name]
+
+    def test_gives_ids(self, client):
         ids = [row["id"] for row in bulk(client, {"x": 1}, {"x": 2}, {"x": 3}).json]
-        assert ids == sorted(set(ids))
+        assert len(set(ids)) == 3
         assert client.get(f"/after/{ids[1]}").json["x"] == 2
 
     def test_sees_its_own_earlier_documents(self, client):
@@ -49,16 +55,22 @@ class TestBulkDocs:
         assert [row.get("error") for row in rows] == [None, "conflict"]
         assert client.get("/after/a").json["x"] == 1
 
-    def test_a_document_that_is_too_large_or_too_deep_is_refused_alone(self, client):
-        deep = json.loads('{"x":' + "[" * 70 + "]" * 70 + "}")
-        rows = bulk(client, {"_id": "a"}, {"_id": "b", "x": "y" * 1_100_000}, deep).json
-        assert [row.get("error") for row in rows] == [None, "too_large", "bad_request"]
+    @pytest.mark.parametrize(("size", "name"), [("large", "too_large"), ("deep", "bad_request")])
+    def test_a_document_that_is_too_large_or_too_deep_is_refused_alone(self, client, size, name):
+        wrong = {"_id": "b", "x": "y" * 1_100_000 if size == "large" else json.loads("[" * 70 + "]" * 70)}
+        rows = bulk(client, {"_id": "a"}, wrong).json
+        assert [row.get("error") for row in rows] == [None, name]
 
+    @pytest.mark.timeout(600)  # CouchDB judges each document in JavaScript
     def test_takes_many(self, client):
         rows = bulk(client, *({"_id": f"{number:05}"} for number in range(10_000))).json
         assert all(row["ok"] for row in rows)
-        assert client.get("/after").json["doc_count"] == 10_000
-        assert bulk(client, *({} for _ in range(10_001))).status == 413
+        assert len(names(client)) == 10_000
+
+    @pytest.mark.timeout(600)
+    def test_takes_no_more(self, client):
+        assert bulk(client, *({"_id": f"{number:05}"} for number in range(10_001))).status == 413
+        assert names(client) == []
 
     @pytest.mark.parametrize(
         ("body", "reason"),
@@ -69,13 +81,12 @@ class TestBulkDocs:
         ],
     )
     def test_refuses_the_request(self, client, body, reason):
-        answer = client.post("/after/_bulk_docs", body)
-        assert (answer.status, answer.json) == (400, {"error": "bad_request", "reason": reason})
+        assert error(client.post("/after/_bulk_docs", body)) == (400, "bad_request", reason)
 
     @pytest.mark.parametrize("body", [b"", b"[]", b'{"docs":[{]}', b'{"docs":[{}'])
     def test_refuses_what_is_not_json(self, client, body):
         assert client.post("/after/_bulk_docs", body).status == 400
-        assert client.get("/after").json["update_seq"] == 0
+        assert names(client) == []
 
     def test_an_empty_request_writes_nothing(self, client):
         assert (bulk(client).status, bulk(client).json) == (201, [])
@@ -89,8 +100,9 @@ class TestBulkGet:
         told = client.post("/after/_bulk_get", {"docs": wanted}).json["results"]
         document = {"ok": {"_id": "a", "_rev": second, "x": 2}}
         assert told[:2] == [{"id": "a", "docs": [document]}] * 2
-        missing = {"id": "a", "rev": first, "error": "not_found", "reason": "missing"}
-        assert told[2] == {"id": "a", "docs": [{"error": missing}]}
+        missing = {"error": {"id": "a", "rev": first, "error": "not_found", "reason": "missing"}}
+        kept = {"ok": {"_id": "a", "_rev": first, "x": 1}}
+        assert told[2] in ({"id": "a", "docs": [missing]}, {"id": "a", "docs": [kept]})
         assert told[3]["docs"][0]["error"]["rev"] == "undefined"
         latest = client.post("/after/_bulk_get", {"docs": wanted[2:3]}, latest=True, revs=True).json["results"]
         assert latest[0]["docs"][0]["ok"]["_revisions"]["start"] == 2
@@ -106,61 +118,63 @@ class TestBulkGet:
 class TestAllDocs:
     @pytest.fixture(autouse=True)
     def documents(self, client):
-        rows = bulk(client, *({"_id": identity, "x": identity} for identity in "edcba")).json
+        """Documents whose ids sort before that of a design document."""
+        rows = bulk(client, *({"_id": identity, "x": identity} for identity in "EDCBA")).json
         self.revs = {row["id"]: row["rev"] for row in rows}
-        client.delete("/after/c", rev=self.revs["c"])
+        client.delete("/after/C", rev=self.revs["C"])
 
     def ids(self, client, **query):
-        return "".join(row["id"] for row in client.get("/after/_all_docs", **query).json["rows"])
+        rows = client.get("/after/_all_docs", **query).json["rows"]
+        return "".join(row["id"] for row in rows if row["id"][0] != "_")
 
     def test_lists_all_that_are_not_deleted(self, client):
         told = client.get("/after/_all_docs").json
-        assert (told["total_rows"], told["offset"]) == (4, 0)
-        assert told["rows"][0] == {"id": "a", "key": "a", "value": {"rev": self.revs["a"]}}
-        assert self.ids(client) == "abde"
+        assert (told["total_rows"], told["offset"]) == (len(told["rows"]), 0)
+        assert told["rows"][0] == {"id": "A", "key": "A", "value": {"rev": self.revs["A"]}}
+        assert self.ids(client) == "ABDE"
 
     @pytest.mark.parametrize(
         ("query", "expected"),
         [
-            ({"startkey": "b"}, "bde"),
-            ({"startkey": "b", "endkey": "d"}, "bd"),
-            ({"startkey": "b", "endkey": "d", "inclusive_end": False}, "b"),
-            ({"startkey": "d", "endkey": "b", "descending": True}, "db"),
-            ({"start_key": "b", "end_key": "b"}, "b"),
-            ({"startkey_docid": "b", "endkey_docid": "d"}, "bd"),
-            ({"key": "d"}, "d"),
-            ({"key": "c"}, ""),
-            ({"limit": 2}, "ab"),
-            ({"limit": 2, "skip": 1}, "bd"),
+            ({"startkey": "B"}, "BDE"),
+            ({"startkey": "B", "endkey": "D"}, "BD"),
+            ({"startkey": "B", "endkey": "D", "inclusive_end": False}, "B"),
+            ({"startkey": "D", "endkey": "B", "descending": True}, "DB"),
+            ({"start_key": "B", "end_key": "B"}, "B"),
+            ({"startkey_docid": "B", "endkey_docid": "D"}, "BD"),
+            ({"key": "D"}, "D"),
+            ({"key": "C"}, ""),
+            ({"limit": 2}, "AB"),
+            ({"limit": 2, "skip": 1}, "BD"),
             ({"limit": 0}, ""),
-            ({"descending": True, "limit": 1}, "e"),
-            ({"startkey": None}, "abde"),
+            ({"descending": True, "startkey": "E", "limit": 1}, "E"),
+            ({"startkey": None}, "ABDE"),
             ({"startkey": {}}, ""),
             ({"endkey": 5}, ""),
-            ({"endkey": {}}, "abde"),
+            ({"endkey": {}}, "ABDE"),
         ],
     )
     def test_gives_a_range(self, client, query, expected):
         assert self.ids(client, **query) == expected
 
     def test_includes_documents(self, client):
-        (row,) = client.get("/after/_all_docs", key="a", include_docs=True).json["rows"]
-        assert row["doc"] == {"_id": "a", "_rev": self.revs["a"], "x": "a"}
+        (row,) = client.get("/after/_all_docs", key="A", include_docs=True).json["rows"]
+        assert row["doc"] == {"_id": "A", "_rev": self.revs["A"], "x": "A"}
 
     def test_gives_named_documents_in_their_order(self, client):
-        told = client.post("/after/_all_docs", {"keys": ["b", "nothing", "c", 5, "a"]}, include_docs=True).json["rows"]
-        assert [row["key"] for row in told] == ["b", "nothing", "c", 5, "a"]
+        told = client.post("/after/_all_docs", {"keys": ["B", "nothing", "C", 5, "A"]}, include_docs=True).json["rows"]
+        assert [row["key"] for row in told] == ["B", "nothing", "C", 5, "A"]
         assert told[1] == {"key": "nothing", "error": "not_found"}
         assert told[3] == {"key": 5, "error": "not_found"}
         assert told[2]["value"]["deleted"] is True
         assert told[2]["doc"] is None
-        assert told[4]["doc"]["x"] == "a"
-        assert len(client.get("/after/_all_docs", keys=["a", "b", "d"], skip=1, limit=1).json["rows"]) == 1
+        assert told[4]["doc"]["x"] == "A"
+        assert len(client.get("/after/_all_docs", keys=["A", "B", "D"], skip=1, limit=1).json["rows"]) == 1
 
     def test_streams_more_than_a_chunk(self, client):
-        bulk(client, *({"_id": f"z{number:04}", "text": "x" * 500} for number in range(1_000)))
+        bulk(client, *({"_id": f"Z{number:04}", "text": "x" * 500} for number in range(1_000)))
         told = client.get("/after/_all_docs", include_docs=True).json["rows"]
-        assert [row["id"] for row in told[4:]] == [f"z{number:04}" for number in range(1_000)]
+        assert [row["id"] for row in told[4:1004]] == [f"Z{number:04}" for number in range(1_000)]
 
     @pytest.mark.parametrize(
         "query",
@@ -168,7 +182,7 @@ class TestAllDocs:
             {"foo": 1},
             {"limit": -1},
             {"limit": "x"},
-            {"startkey": "a", "keys": ["a"]},
+            {"startkey": "A", "keys": ["A"]},
             {"reduce": True},
             {"group": True},
         ],
@@ -177,4 +191,5 @@ class TestAllDocs:
         assert client.get("/after/_all_docs", **query).status == 400
 
     def test_tells_the_seq(self, client):
-        assert client.get("/after/_all_docs", update_seq=True).json["update_seq"] == 6
+        told = client.get("/after/_all_docs", update_seq=True).json["update_seq"]
+        assert client.get("/after/_changes", since=told).json["results"] == []

@@ -6,7 +6,7 @@ import time
 import uuid
 
 import pytest
-from rest import SEED, TASK, as_worker, told
+from rest import SEED, TASK, as_worker, follow, rev_of, stored, told
 
 from after.dates import parse_instant
 
@@ -20,8 +20,9 @@ class TestCreating:
         answer = client.post("/tasks/first", SEED)
         assert answer.status == 201
         assert answer.json["ok"] is True
-        task = answer.json["task"]
-        assert (answer.json["id"], answer.json["rev"]) == (task["_id"], task["_rev"]) == ("first", task["_rev"])
+        task = stored(answer)
+        assert answer.json["id"] == task["_id"] == "first"
+        assert answer.headers["X-Couch-Update-NewRev"] == task["_rev"]
         assert task["date"] == "2011-10-12T00:00:00.000Z"
         assert {field: task[field] for field in ("worker", "job", "status")} == {
             field: SEED[field] for field in ("worker", "job", "status")
@@ -35,7 +36,7 @@ class TestCreating:
         assert (first.status, second.status) == (201, 201)
         assert uuid.UUID(first.json["id"]).version == 7
         assert first.json["id"] < second.json["id"]
-        assert client.get(first.headers["Location"]).json == first.json["task"]
+        assert follow(client, first).json == stored(first)
 
     def test_takes_the_id_from_the_document(self, client):
         assert client.post("/tasks", {**TASK, "_id": "a"}).json["id"] == "a"
@@ -56,7 +57,7 @@ class TestCreating:
         made = client.post(f"/tasks/{path}", TASK)
         assert (made.status, made.json["id"]) == (201, identity)
         assert client.get(f"/tasks/{path}").json["_id"] == identity
-        assert client.get(made.headers["Location"]).json["_id"] == identity
+        assert follow(client, made).json["_id"] == identity
         assert client.get(f"/tasks/{path}/history").json["history"] == made.json["task"]["history"]
         assert client.delete(f"/tasks/{path}").status == 200
         assert client.get(f"/tasks/{path}").status == 404
@@ -88,14 +89,19 @@ class TestCreating:
         assert made["date"] == made["history"][0]["at"]
 
     def test_keeps_fields_that_are_the_users_own(self, client):
-        own = {
-            "customer": {"name": "Zoë ☃", "orders": [1, 2.5, None, True]},
-            "tags": ["a", "b"],
-            "big": 12345678901234567890123,
-        }
-        made = client.post("/tasks/a", {**TASK, **own}).json["task"]
+        own = {"customer": {"name": "Zoë ☃", "orders": [1, 2.5, None, True]}, "tags": ["a", "b"], "big": 2**53 - 1}
+        made = stored(client.post("/tasks/a", {**TASK, **own}))
         assert {field: made[field] for field in own} == own
         assert client.get("/tasks/a").json == made
+
+    def test_takes_only_text_that_is_utf8(self, client):
+        answer = client.post("/tasks/a", b'{"worker": "w", "job": "j", "x": "\xff"}')
+        assert told(answer)[:2] == (400, "bad_request")
+        assert client.get("/tasks/a").status == 404
+
+    def test_keeps_a_number_of_any_length(self, client):
+        big = 12345678901234567890123
+        assert client.post("/tasks/a", {**TASK, "big": big}).json["task"]["big"] == big
 
     def test_schedule_is_a_status_of_a_new_task(self, client):
         made = client.post("/tasks/a", {**TASK, "status": "schedule"})
@@ -140,8 +146,7 @@ class TestAgain:
         given = {**SEED, "date": date, "mine": [1]}
         first, second = (client.post("/tasks/a", given) for _ in range(2))
         assert (first.status, second.status) == (201, 200)
-        assert second.json == first.json
-        assert second.headers["ETag"] == first.headers["ETag"]
+        assert stored(second) == stored(first)
 
     def test_the_same_date_may_be_written_in_another_way(self, client):
         client.post("/tasks/a", TASK)
@@ -152,7 +157,7 @@ class TestAgain:
         [("job", "other"), ("worker", "other"), ("date", "2026-12-02"), ("priority", 5), ("mine", 2), ("tags", ["a"])],
     )
     def test_another_task_is_not_put_over_it(self, client, field, value):
-        first = client.post("/tasks/a", {**TASK, "mine": 1}).json["task"]
+        first = stored(client.post("/tasks/a", {**TASK, "mine": 1}))
         code, error, reason = told(client.post("/tasks/a", {**TASK, "mine": 1, field: value}))
         assert (code, error, reason.partition(":")[0]) == (409, "conflict", field)
         assert client.get("/tasks/a").json == first
@@ -165,17 +170,17 @@ class TestAgain:
         client.post("/tasks/a", TASK)
         task = as_worker(client, "a", "scheduled", "running", "done", result=4)
         again = client.post("/tasks/a", TASK)
-        assert (again.status, again.json["task"]) == (200, task)
+        assert (again.status, stored(again)) == (200, task)
 
     def test_what_was_read_may_be_sent_back(self, client):
-        task = client.post("/tasks/a", TASK).json["task"]
+        task = stored(client.post("/tasks/a", TASK))
         answer = client.post("/tasks/a", task)
-        assert (answer.status, answer.json["task"]) == (200, task)
+        assert (answer.status, stored(answer)) == (200, task)
         assert client.post("/tasks", task).status == 200
 
     @pytest.mark.parametrize("way", ["_rev", "If-Match"])
     def test_the_revision_is_not_a_way_round(self, client, way):
-        task = client.post("/tasks/a", {**TASK, "status": "waiting"}).json["task"]
+        task = stored(client.post("/tasks/a", {**TASK, "status": "waiting"}))
         body = {**TASK, "job": "other"} | ({"_rev": task["_rev"]} if way == "_rev" else {})
         headers = {"If-Match": f'"{task["_rev"]}"'} if way == "If-Match" else {}
         assert told(client.post("/tasks/a", body, headers))[:2] == (409, "conflict")
@@ -192,13 +197,20 @@ class TestAgain:
 class TestReading:
     def test_a_task_has_its_revision_as_etag(self, client):
         made = client.post("/tasks/a", TASK)
-        etag = f'"{made.json["rev"]}"'
-        assert made.headers["ETag"] == etag
+        assert client.get("/tasks/a").headers["ETag"] == f'"{rev_of(made)}"'
+
+    @pytest.mark.parametrize("given", ["{0}", "W/{0}", '"1-abc", {0}', "*"])
+    def test_what_the_client_has_is_not_sent_again(self, client, given):
+        made = client.post("/tasks/a", TASK)
         answer = client.get("/tasks/a")
-        assert (answer.status, answer.headers["ETag"], answer.json) == (200, etag, made.json["task"])
-        for given in (etag, f"W/{etag}", f'"1-abc", {etag}', "*"):
-            same = client.get("/tasks/a", {"If-None-Match": given})
-            assert (same.status, same.content, same.headers["ETag"]) == (304, b"", etag)
+        etag = answer.headers["ETag"]
+        assert (answer.status, answer.json) == (200, stored(made))
+        same = client.get("/tasks/a", {"If-None-Match": given.format(etag)})
+        assert (same.status, same.content, same.headers["ETag"]) == (304, b"", etag)
+
+    def test_what_the_client_has_not_is_sent(self, client):
+        client.post("/tasks/a", TASK)
+        etag = client.get("/tasks/a").headers["ETag"]
         assert client.get("/tasks/a", {"If-None-Match": '"1-abc"'}).status == 200
         client.post("/tasks/a", {"status": "cancel"})
         assert client.get("/tasks/a", {"If-None-Match": etag}).status == 200
@@ -206,28 +218,33 @@ class TestReading:
     @pytest.mark.parametrize("path", ["/tasks", "/tasks/a", "/tasks/a/history", "/tasks/workers", "/tasks/_changes"])
     def test_head_gives_the_head_of_get(self, client, path):
         client.post("/tasks/a", TASK)
-        head, get = client.call("HEAD", path), client.get(path)
+        head, get = client.call("HEAD", path, headers={"Connection": "close"}), client.get(path)
         assert (head.status, head.content) == (get.status, b"") == (200, b"")
         for name in ("Content-Type", "Content-Length", "ETag"):
             assert head.headers[name] == get.headers[name]
 
+    @pytest.mark.parametrize("path", ["/tasks", "/tasks/a", "/tasks/a/history", "/tasks/workers"])
+    def test_nothing_follows_the_head(self, client, path):
+        client.post("/tasks/a", TASK)
+        assert client.raw("HEAD", path).partition(b"\r\n\r\n")[2] == b""
+
     @pytest.mark.parametrize("path", ["/tasks/a", "/tasks/a/history", "/tasks/a/nothing", "/tasks/_nothing"])
     def test_what_is_not_there(self, client, path):
         assert told(client.get(path))[:2] == (404, "not_found")
-        assert client.call("HEAD", path).status == 404
+        assert client.call("HEAD", path, headers={"Connection": "close"}).status == 404
 
     def test_deletes_a_task(self, client):
-        rev = client.post("/tasks/a", TASK).json["rev"]
+        made = rev_of(client.post("/tasks/a", TASK))
         answer = client.delete("/tasks/a")
         assert answer.status == 200
-        assert (answer.json["ok"], answer.json["id"], answer.json["rev"][:2]) == (True, "a", "2-")
+        assert (answer.json["ok"], answer.json["id"], rev_of(answer)[:2]) == (True, "a", "2-")
         assert told(client.get("/tasks/a"))[:2] == (404, "not_found")
-        assert told(client.delete("/tasks/a", {"If-Match": rev}))[:2] == (404, "not_found")
+        assert told(client.delete("/tasks/a", {"If-Match": made}))[:2] == (404, "not_found")
         assert client.get("/tasks").json["tasks"] == []
 
     def test_deletes_the_revision_that_is_meant(self, client):
-        old = client.post("/tasks/a", TASK).json["rev"]
-        new = client.post("/tasks/a", {"status": "cancel"}).json["rev"]
+        old = rev_of(client.post("/tasks/a", TASK))
+        new = rev_of(client.post("/tasks/a", {"status": "cancel"}))
         assert told(client.delete("/tasks/a", {"If-Match": f'"{old}"'}))[:2] == (409, "conflict")
         assert client.delete("/tasks/a", {"If-Match": f'"{new}"'}).status == 200
 

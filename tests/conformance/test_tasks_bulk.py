@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from rest import NDJSON, TASK, as_worker, told
+from rest import NDJSON, TASK, as_worker, rev_of, told
+from test_bad_input import FIELDS
 
 MANY = 10_000
 
@@ -38,8 +39,8 @@ class TestBulk:
         assert len(client.get("/tasks").json["tasks"]) == 3
 
     def test_tells_of_each_in_order_what_became_of_it(self, bulk, client):
-        same = client.post("/tasks/same", TASK).json["rev"]
-        other = client.post("/tasks/other", TASK).json["rev"]
+        same = rev_of(client.post("/tasks/same", TASK))
+        other = rev_of(client.post("/tasks/other", TASK))
         client.post("/tasks/moved", TASK)
         client.post("/tasks/ended", TASK)
         as_worker(client, "ended", "running", "done")
@@ -100,6 +101,11 @@ class TestBulk:
         ]  # fmt: skip
         assert len(client.get("/tasks").json["tasks"]) == 2
 
+    def test_a_field_that_is_wrong_is_named(self, bulk):
+        for (field, _), one in zip(FIELDS, bulk([{**TASK, name: value} for name, value in FIELDS]).json, strict=True):
+            assert one["error"] == "bad_request"
+            assert one["reason"].startswith((f"{field}: ", f"{field}.", f"{field}["))
+
     def test_nothing_is_a_request_too(self, bulk, client):
         assert (bulk([]).status, bulk([]).json) == (201, [])
 
@@ -117,7 +123,8 @@ class TestForms:
     def test_lines_may_end_in_any_way(self, client):
         one = json.dumps(TASK).encode()
         for text in (one + b"\r\n" + one + b"\r\n", b"\n" + one + b"\n\n \n" + one):
-            assert len(client.post("/tasks/_bulk", text, NDJSON).json) == 2
+            answer = client.post("/tasks/_bulk", text, NDJSON)
+            assert (answer.status, len(answer.json)) == (201, 2)
 
     def test_a_line_that_is_not_json_harms_no_other(self, client):
         one = json.dumps(TASK).encode()

@@ -198,6 +198,7 @@ def test_limits_are_those_of_the_code() -> None:
         "a look for lost processes and their tasks, for conflicts and for uncertain claims": worker.CHORE_SECONDS,
         "silence of a node after which the next is asked": transport.PATIENCE,
         "a connection that is not made": transport.CONNECT_SECONDS,
+        "silence of the changes feed after which it is followed elsewhere": 3 * finder.HEARTBEAT,
         "tasks in the memory of a process": holdings.MAX_HELD,
         "difference of clocks at which it warns": presence.WARN_SKEW,
         "difference of clocks at which it claims nothing": presence.MAX_SKEW,

@@ -182,7 +182,7 @@ class TestToCouchDB:
         assert after("move", f"{URL}/{name}", "--no-check", url=server.database).code == 0
 
     def test_not_while_a_worker_runs(self, server, client, couchdb):
-        speaking, name = couchdb
+        _, name = couchdb
         beat = format_instant(now(SystemClock()))
         client.put(
             "/after/worker:manobi:h-1", {"type": "worker", "name": "manobi", "state": "running", "heartbeat": beat}
@@ -193,7 +193,7 @@ class TestToCouchDB:
         assert after("move", f"{URL}/{name}", "--live", url=server.database).code == 0
 
     def test_says_what_couchdb_cannot_reach(self, server, couchdb):
-        speaking, name = couchdb
+        _, name = couchdb
         seen = f"http://127.0.0.1:{free_port()}/after"
         told = after("move", f"{URL}/{name}", "--source-as", seen, url=server.database)
         assert told.code == 1

@@ -13,7 +13,7 @@ from after.design.table import described
 from after.server.viewrows import VIEWS
 from after.status import TRANSITIONS, Role
 
-ON_COUCHDB = {"by_worker_date", "roster"}
+ON_COUCHDB = {"by_worker_date", "by_tag", "roster"}
 """Views that only the lists of the REST interface on CouchDB need."""
 
 
@@ -44,7 +44,7 @@ def test_nothing_in_it_is_younger_than_the_engines_that_run_it() -> None:
     sources = functions(
         {name: part for name, part in design_document().items() if name not in ("after", "_attachments")}
     )
-    for word in ("?.", "??", "async ", "await ", "Date.parse", ".at(", ".flat(", ".replaceAll(", "Object.hasOwn(", "#"):
+    for word in ("?.", "??", "async ", "await ", "Date.parse", ".at(", ".flat(", ".replaceAll(", "Object.hasOwn(", "this.#"):
         assert not [source for source in sources if word in source], word
 
 

@@ -1,4 +1,4 @@
-"""What can only be asked of CouchDB: what clients may not do (the embedded server has no users yet), and what is 501."""
+"""What can only be asked of CouchDB: what clients may not do, as the embedded server has no users, and what is 501."""
 
 from __future__ import annotations
 

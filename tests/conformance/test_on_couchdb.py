@@ -1,4 +1,4 @@
-"""What only CouchDB can be asked: the other half of the table of differences, and what its design document adds."""
+"""What can only be asked of CouchDB: what clients may not do, as the embedded server has no users, and what is 501."""
 
 from __future__ import annotations
 

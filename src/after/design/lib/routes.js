@@ -1,6 +1,6 @@
 // Where a request of the REST interface goes: which of CouchDB's own paths answers it, or what is wrong with it.
 //
-// A route is a function of the text of the query, and of the id or name in the path. It gives what a
+// A route is a function of the text of the query, of the id or name in the path, and of the request. It gives what a
 // rewrite function gives: `{path, query, …}` below the design document, or an answer. It throws refusals.
 
 const cursor = require("./cursor");
@@ -11,7 +11,7 @@ const listing = require("./listing");
 const parameters = require("./parameters");
 const request = require("./request");
 
-const LIST = { GET: tasks, POST: updating("task") };
+const LIST = { GET: tasks, POST: post };
 const PAGE = { GET: page };
 const PATHS = new Map([
   ["", PAGE],
@@ -45,7 +45,7 @@ exports.route = function (req) {
   if (!json.has(found.methods, req.method)) {
     return notAllowed(Object.keys(found.methods));
   }
-  return found.methods[req.method](query, found.name);
+  return found.methods[req.method](query, found.name, req);
 };
 
 function notAllowed(methods) {
@@ -128,6 +128,22 @@ function showing(show, id, query) {
     throw errors.notFound("there is no task " + parameters.repr(id));
   }
   return { path: "_show/" + show + "/" + encoded(id), query: query };
+}
+
+// A task without an id in the path may have one in the body: only with it in the path does the update function get
+// the task that is there.
+function post(query, id, req) {
+  return updating("task")(query, (req.body || "").includes('"_id"') ? identityWithin(req) : undefined);
+}
+
+function identityWithin(req) {
+  try {
+    const id = request.document(req)._id;
+    encodeURIComponent(id);
+    return typeof id === "string" && id ? id : undefined;
+  } catch (error) {
+    return undefined; // what is wrong with the body is the update function's to say
+  }
 }
 
 function changes(query) {

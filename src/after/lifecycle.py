@@ -291,6 +291,8 @@ def _date(task: Document, now: int) -> Any:
 
 
 def _refuse_worker_fields(given: Document, stored: Document) -> None:
+    if WORKER_FIELDS.isdisjoint(given):
+        return
     for field in sorted(WORKER_FIELDS & given.keys()):
         if given[field] != stored.get(field):
             raise Forbidden(f"{field}: is set by workers only")

@@ -17,10 +17,10 @@ from after.server import viewquery
 from after.server.http import JSON, body, decode_document, decode_object, flag, parameters, split
 from after.server.protocol import array, check_identity, check_rev, edit, new_id, replicated, streamed
 from after.server.reading import Shown, at, leaves, told
-from after.server.rows import Answer, Edit, encode
+from after.server.rows import Answer, Edit, Row, encode
 from after.server.store import CHUNK, Store
 from after.server.viewquery import ViewQuery
-from after.server.viewrows import ALL_DOCS, Found, cut, ending, row_of, rows
+from after.server.viewrows import ALL_DOCS, cut, ending, row_of, rows
 
 BATCH = 250
 """Documents checked without letting the event loop go on."""
@@ -103,7 +103,7 @@ class Bulk:
 
     async def _ranged(self, query: ViewQuery) -> AsyncIterator[list[bytes]]:
         async for chunk in cut(rows(self._store, ALL_DOCS, query), query.skip, query.limit):
-            yield [self._row(query, found) for found in chunk]
+            yield [self._row(query, row_of(found)) for found in chunk]
 
     async def _named(self, query: ViewQuery, keys: list[Any]) -> AsyncIterator[list[bytes]]:
         wanted = keys[::-1] if query.descending else keys
@@ -117,12 +117,11 @@ class Bulk:
         if row is None:
             return b'{"key":%s,"error":"not_found"}' % encode(key)
         if not row.deleted:
-            return self._row(query, (row.id, None, *row))
+            return self._row(query, row)
         line = b'{"id":%s,"key":%s,"value":{"rev":"%s","deleted":true}' % (encode(key), encode(key), row.rev.encode())
         return line + (b',"doc":null}' if query.include_docs else b"}")
 
-    def _row(self, query: ViewQuery, found: Found) -> bytes:
-        row = row_of(found)
+    def _row(self, query: ViewQuery, row: Row) -> bytes:
         identity = encode(row.id)
         line = b'{"id":%s,"key":%s,"value":{"rev":"%s"}' % (identity, identity, row.rev.encode())
         return line + ending(self._store, query, row)

@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from after.server.rows import Change, Row, encode
 
-KEPT = 1024
-"""How many of the latest changes are kept in memory."""
+KEPT = 4096
+"""How many of the latest changes are kept in memory: as many as a commit may have, so that readers find them there."""
 KEPT_BYTES = 16 * 1024 * 1024
 
 

@@ -16,13 +16,21 @@ def edit(document: Document, identity: str, base: str | None, role: Role) -> Edi
     """
     deleted = bool(document.get("_deleted"))
     kept = document.copy()
-    for field in document.keys() & _SPECIAL:
-        del kept[field]
+    kept.pop("_id", None)
+    kept.pop("_rev", None)
     if "\n_" in "\n" + "\n".join(kept):  # one search instead of a look at every field
-        field = next(field for field in kept if field.startswith("_") or "\n_" in field)
-        raise BadRequest(f"{field}: a field must not begin with '_'")
+        kept = _plain(kept)
     found_by = keys(check(kept), kept) if not deleted and is_task(kept) else None
     return Edit(identity, base, kept, encode(kept), found_by, deleted, role)
+
+
+def _plain(document: Document) -> Document:
+    """Leave out what CouchDB has fields for; refuse any other field that begins with an underscore."""
+    kept = {field: value for field, value in document.items() if field not in _SPECIAL}
+    for field in kept:
+        if field.startswith("_"):
+            raise BadRequest(f"{field}: a field must not begin with '_'")
+    return kept
 
 
 _SPECIAL = frozenset(

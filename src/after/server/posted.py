@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from msgspec import Struct
 from uuid_utils import uuid7
 
 from after import lifecycle
@@ -32,7 +33,7 @@ _OF_EXISTING = frozenset(Status) - NEW_BY_CLIENT
 _NEEDED = frozenset({"worker", "job"})
 
 
-class Post(NamedTuple):
+class Post(Struct, frozen=True, gc=False):
     """A document as a client gave it, its date resolved, without `_id` and `_rev`.
 
     `rev` is the revision that the client names. `dated` tells that it gave an instant: a duration from now means
@@ -45,7 +46,7 @@ class Post(NamedTuple):
     dated: bool
 
 
-class Stored(NamedTuple):
+class Stored(Struct, frozen=True, gc=False):
     """The task as it stands after a post; `created` where it was not there before."""
 
     row: Row

@@ -46,7 +46,7 @@ class Edit(Struct, frozen=True, gc=False):
     ancestry: str = ""
 
 
-class Row(NamedTuple):
+class Row(Struct, frozen=True, gc=False):
     """A document's winning revision as it is stored."""
 
     id: str

@@ -49,12 +49,12 @@ class Client:
         self._address = (host, port)
         self._seconds = seconds
         self._route = route
-        self._connection = self._connect()
+        self._connection = self.connect()
         self._opened = [self._connection]
         self.code: int | None = None
         """What the last answer began with."""
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(*self._address, timeout=self._seconds)
 
     def call(
@@ -84,7 +84,7 @@ class Client:
         self, path: str, body: Any = None, headers: dict[str, str] | None = None, **query: Any
     ) -> http.client.HTTPResponse:
         """Open an answer to be read line by line, over a connection of its own; POST where there is a body."""
-        connection = self._connect()
+        connection = self.connect()
         self._opened.append(connection)
         return self._send(connection, "GET" if body is None else "POST", path, body, headers, query)
 

@@ -15,6 +15,7 @@ from yarl import URL
 
 from after.clock import SystemClock, now
 from after.database import Database
+from after.database.database import ViewRow
 from after.errors import AfterError, NotFound, Refusal, Unreachable
 from after.roster import PREFIX, is_alive
 from after.task import Document
@@ -210,11 +211,22 @@ def _explained(error: Refusal, plan: Plan, copying: Database) -> AfterError:
 
 
 async def _counts(database: Database) -> Counts:
-    """Count what is copied; CouchDB may have to build its index first, which takes as long as it takes."""
+    """Count what is copied."""
     designs = await database.all(startkey="_design/", endkey="_design0")
     documents = int((await database.info())["doc_count"]) - len(designs) - len(await _processes(database))
     try:
-        rows = await database.view("by_worker", group_level=2)
+        rows = await _by_worker(database)
     except NotFound:
         return Counts(documents, None)
     return Counts(documents, {(row.key[0], row.key[1]): row.value for row in rows})
+
+
+async def _by_worker(database: Database) -> list[ViewRow]:
+    """Give the counts of tasks; CouchDB may have to build its index first, which takes as long as it takes."""
+    while True:
+        try:
+            return await database.view("by_worker", group_level=2)
+        except Refusal as error:
+            if error.error != "timeout":
+                raise
+            # After a minute CouchDB gives up the answer, not the index: asked again, it goes on waiting for it.

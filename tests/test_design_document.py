@@ -44,7 +44,18 @@ def test_nothing_in_it_is_younger_than_the_engines_that_run_it() -> None:
     sources = functions(
         {name: part for name, part in design_document().items() if name not in ("after", "_attachments")}
     )
-    for word in ("?.", "??", "async ", "await ", "Date.parse", ".at(", ".flat(", ".replaceAll(", "Object.hasOwn(", "this.#"):
+    for word in (
+        "?.",
+        "??",
+        "async ",
+        "await ",
+        "Date.parse",
+        ".at(",
+        ".flat(",
+        ".replaceAll(",
+        "Object.hasOwn(",
+        "this.#",
+    ):
         assert not [source for source in sources if word in source], word
 
 

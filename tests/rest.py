@@ -66,7 +66,7 @@ def as_worker(client: Client, identity: str, *statuses: str, **fields: Any) -> A
     for status in statuses:
         task = client.get(f"/after/{place}").json
         entry = {"at": "2026-12-01T09:00:00.000Z", "status": status, "by": "w1"}
-        told = {"status": status, "history": [*task["history"], entry]}
+        told: dict[str, Any] = {"status": status, "history": [*task["history"], entry]}
         if status in ("scheduled", "running"):
             told["claim"] = {"instance": "w1", "at": entry["at"]}
         else:

@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import uvloop
@@ -129,13 +129,13 @@ def on(
     return lambda: run(measure(count))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--timers", type=int, default=1_000_000)
     parser.add_argument("--burst", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     inserts, cancels = medians(options.runs, lambda: insert_and_cancel(options.timers))
     print(f"insert          {inserts:12,.0f} a second ({options.timers:,} timers at random ms of a month)")
@@ -154,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -267,3 +267,13 @@ def test_what_differs(given_again: Document, task: Document, date: str | None) -
             given_again, task, date
         )
     assert in_javascript("idempotence", "difference", task, task, None) is None
+
+
+@pytest.mark.parametrize("wrong", [{"date": "tomorrow"}, {"priority": "high"}, {"job": {"arguments": []}}])
+def test_what_was_wrong_before_there_were_rules_can_be_ended_by_a_worker(wrong: Document) -> None:
+    old = {"_id": "a", "worker": "w", "job": "j", "status": "waiting", **wrong}
+    ended = {**old, "status": "err"}
+    assert judged(ended, old, ["worker"]) is None
+    assert judged(ended, old, ["client"]) is not None
+    assert judged({**old, "status": "scheduled"}, old, ["worker"]) is not None
+    assert judged(ended, {**old, "date": None, "priority": 0, "job": "j"}, ["worker"]) is not None

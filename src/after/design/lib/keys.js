@@ -37,17 +37,8 @@ exports.due = function (keys, document) {
     return null;
   }
   const asks = keys.status === "cancel" || keys.status === "reschedule";
-  return asks || !isSound(document) ? 0 : keys.date;
+  return asks || !task.isSound(document) ? 0 : keys.date;
 };
-
-function isSound(document) {
-  try {
-    task.check(document);
-    return true;
-  } catch (refusal) {
-    return false;
-  }
-}
 
 function statusOf(document) {
   return table.statuses.includes(document.status) ? document.status : "waiting";

@@ -30,6 +30,15 @@ exports.check = function (document) {
   return document;
 };
 
+exports.isSound = function (document) {
+  try {
+    exports.check(document);
+    return true;
+  } catch (refusal) {
+    return false;
+  }
+};
+
 function checkTexts(document) {
   if (!isAbsent(document.date)) {
     exports.checked("date", dates.parseInstant, document.date);

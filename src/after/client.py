@@ -15,6 +15,7 @@ from uuid_utils import uuid7
 
 from after import lifecycle
 from after.clock import Clock, SystemClock, now
+from after.conflicts import precedence
 from after.database import DEFAULT_URL, Database
 from after.database.database import ViewRow, Written
 from after.dates import format_instant, parse_elapsed, parse_instant
@@ -277,14 +278,21 @@ def _fits(document: Document, worker: str | None, status: str | None, tag: str |
 
 
 async def merged(ranges: list[AsyncIterator[ViewRow]]) -> AsyncIterator[Document]:
-    """Merge rows whose keys end with a date into one order by date and id, reading no further than needed."""
+    """Merge rows whose keys end with a date into one order by date and id, reading no further than needed.
+
+    A task that changes its status while the ranges are read may be in two of them; it is given once, as it is by then.
+    """
     heads: list[tuple[int, str, int, Document]] = []
     for place, rows in enumerate(ranges):
         await _advance(heads, rows, place)
     while heads:
-        _, _, place, document = heapq.heappop(heads)
-        yield document
+        date, identity, place, document = heapq.heappop(heads)
         await _advance(heads, ranges[place], place)
+        if heads and heads[0][:2] == (date, identity):
+            newer = max(document, heads[0][3], key=lambda one: precedence(one["_rev"]))
+            heads[0] = (date, identity, heads[0][2], newer)
+        else:
+            yield document
 
 
 async def _advance(heads: list[tuple[int, str, int, Document]], rows: AsyncIterator[ViewRow], place: int) -> None:

@@ -154,7 +154,7 @@ async def test_the_feed_ends_when_no_node_goes_on(ways: list[Way]) -> None:
                 pass
 
 
-async def test_nodes_that_die_in_turn_cost_no_task_and_little_time(ways: list[Way]) -> None:
+async def test_nodes_that_die_in_turn_cost_no_task(ways: list[Way]) -> None:
     runs: Counter[str] = Counter()
 
     @job
@@ -175,9 +175,6 @@ async def test_nodes_that_die_in_turn_cost_no_task_and_little_time(ways: list[Wa
         ended = [await client.wait(task["_id"], SECONDS) for task in tasks]
     assert {task["status"] for task in ended} == {"done"}
     assert set(runs.values()) == {1}
-    late = [entry["lateness_ms"] for task in ended for entry in task["history"] if "lateness_ms" in entry]
-    assert len(late) == 400
-    assert max(late) < 2_000
 
 
 async def test_a_claim_whose_answer_was_lost_is_taken_up_at_once(server: Server) -> None:

@@ -108,6 +108,17 @@ class TestFilters:
         assert ids(changes(client, {"selector": {"x": 1}}, filter="_selector")) == ["b"]
         assert ids(changes(client, {"selector": {"_deleted": True}}, filter="_selector")) == ["a"]
 
+    def test_a_selector_hears_of_a_deletion_as_it_happens(self, client):
+        (rev,) = write(client, {"_id": "a", "x": 1})
+        selector = {"selector": {"$or": [{"x": 2}, {"_deleted": True}, {"_id": "c"}]}}
+        stream = client.stream("/after/_changes", selector, feed="continuous", filter="_selector", since="now")
+        write(client, {"_id": "b", "x": 2})
+        assert read(stream)["id"] == "b"  # it follows; what comes now is not read from the database
+        client.delete("/after/a", rev=rev)
+        assert read(stream)["deleted"] is True
+        write(client, {"_id": "c"})
+        assert read(stream)["id"] == "c"
+
     def test_selects_by_id(self, client):
         revs = write(client, {"_id": "a"}, {"_id": "b"}, {"_id": "c"})
         client.delete("/after/b", rev=revs[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +9,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from after.database.nodes import Account
 from after.database.transport import cause
 from after.errors import AfterError, NotFound, Unreachable, refusal
 from after.task import Document
@@ -34,8 +34,7 @@ class Server:
     async def __aenter__(self) -> Server:
         headers = {"Accept": "application/json"}
         if self.user is not None:
-            named = f"{self.user}:{self.password or ''}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(named).decode()}"
+            headers["Authorization"] = Account(self.user, self.password or "").basic
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT), headers=headers)
         return self
 

@@ -26,7 +26,7 @@ from after.server import feed, http, listing
 from after.server.app import Engine
 from after.server.viewrows import VIEWS
 from after.status import TRANSITIONS, Role, Status
-from after.task import MAX_ID_LENGTH, NOT_YET, WORKER_FIELDS, Entry, Fields, Retry, check
+from after.task import MAX_ID_LENGTH, WORKER_FIELDS, Entry, Fields, Retry, check
 from after.worker import finder, holdings, outbox, presence, worker
 
 TASKS, HTTP, CLI = (ROOT / "docs" / name for name in ("tasks.md", "http.md", "cli.md"))
@@ -43,7 +43,6 @@ def test_every_field_is_documented_with_an_example() -> None:
     by_worker = _first_column(TASKS, "### What the server and the workers write", "field")
     assert by_client | by_worker == {"_id", "_rev", *Fields.__struct_fields__, *WORKER_FIELDS}
     assert by_worker == {"_rev", "type", *WORKER_FIELDS}
-    assert set(codes(section(TASKS, "### What is refused for now"))) == set(NOT_YET)
     for row in table(TASKS.read_text(), "field"):
         for name, example in zip(codes(row[0]), codes(row[2]), strict=False):
             check({"worker": "manobi", "job": "flaky"} | {name: json.loads(example)})

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from serving import Client, Server
 
 from after.status import STATUSES
-from after.task import NOT_YET, WORKER_FIELDS, Fields
+from after.task import WORKER_FIELDS, Fields
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 EXAMPLES = 50
@@ -101,7 +101,7 @@ class TestDescription:
         fields = set(Fields.__struct_fields__)
         assert schemas["Task"]["properties"].keys() == fields | {"_id", "_rev"}
         for name in ("NewTask", "Post"):
-            assert schemas[name]["properties"].keys() == (fields - WORKER_FIELDS) | {"_id", "_rev", *NOT_YET}
+            assert schemas[name]["properties"].keys() == (fields - WORKER_FIELDS) | {"_id", "_rev"}
         assert set(schemas["Status"]["enum"]) == STATUSES
         assert set(schemas["NewTask"]["properties"]["status"]["enum"]) == {"waiting", "schedule", None}
 

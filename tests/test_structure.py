@@ -10,15 +10,16 @@ import after
 ROOT = Path(after.__file__).parent
 
 FLOORS = (
-    ("errors", "clock", "collector", "dates", "status", "collation"),
-    ("task", "selector", "recurrence", "testing"),
+    ("errors", "clock", "collector", "dates", "status", "collation", "repeat"),
+    ("recurrence",),
+    ("task", "selector"),
     ("conflicts", "idempotence", "outcome", "retry", "roster", "timers"),
     ("lifecycle", "drivers"),
     ("scheduler", "database"),
     ("jobs", "client", "control"),
     ("blocking", "health", "move", "worker", "server", "design"),
     ("",),
-    ("cli",),
+    ("cli", "testing"),
     ("__main__",),
 )
 """From the ground up. A part imports from floors below its own, or from itself; `` is the package's front."""

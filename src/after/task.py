@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
 from after.dates import parse_elapsed, parse_instant
 from after.errors import BadRequest, InvalidTask
+from after.repeat import CatchUp, Gap, Overlap, Repeat
 from after.status import STATUSES, Status
 
 Document = dict[str, Any]
 """A JSON object as it is stored, `_id` and `_rev` included where the document has them."""
 
 MAX_ID_LENGTH = 512
-WORKER_FIELDS = frozenset({"claim", "attempt", "runs", "progress", "log", "result", "error", "history"})
+MAX_KEY_LENGTH = 256
+MAX_DEPENDENCIES = 10_000
+WORKER_FIELDS = frozenset(
+    {
+        "claim", "attempt", "runs", "occurrence", "ready", "progress", "log", "result", "error", "history", "archived",
+    }
+)  # fmt: skip
 """Fields that a client may read and send back unchanged, but not set."""
 RESERVED_IDS = ("worker:", "history:")
 """What begins so is a document of After's own."""
@@ -63,6 +70,25 @@ class Progress(Struct):
     text: str | None = None
 
 
+class Occurrence(Struct):
+    """Which occurrence of a repeating task is the next to run, or runs: its date before jitter and retries.
+
+    `start` is the date that the occurrences are counted from, `number` that of this one, from 1, missed ones included.
+    """
+
+    start: str
+    date: str
+    number: Annotated[int, Meta(ge=1)] = 1
+
+
+class Missed(Struct):
+    """Occurrences that did not run, from the first to the last of them; without a `count` they are very many."""
+
+    first: str
+    last: str
+    count: int | None = None
+
+
 class Failure(Struct):
     """Why a run or a task failed."""
 
@@ -81,6 +107,8 @@ class Entry(Struct):
     date: str | None = None
     lateness_ms: float | None = None
     duration_ms: float | None = None
+    next: str | None = None
+    missed: Missed | None = None
     error: Failure | None = None
     note: str | None = None
 
@@ -98,18 +126,21 @@ class Fields(Struct):
     expires: Annotated[DurationText, Meta(description="How late it may still start")] | None = None
     priority: Annotated[int, Meta(ge=-100, le=100, description="Orders tasks that are due together")] | None = None
     tags: list[str] | None = None
+    repeat: (
+        Annotated[str | Repeat, Meta(description="When it runs again, also as ISO 8601: R5/START/PERIOD")] | None
+    ) = None
+    after: Annotated[list[str], Meta(description="Ids of tasks that must be done before")] | None = None
+    key: Annotated[str, Meta(description="Tasks of one worker with one key run one at a time, by date")] | None = None
     claim: Claim | None = None
     attempt: Annotated[int, Meta(ge=0)] | None = None
     runs: Annotated[int, Meta(ge=0)] | None = None
+    occurrence: Occurrence | None = None
+    ready: bool | None = None
     progress: Progress | None = None
     log: list[Any] | None = None
     error: Failure | None = None
     history: list[Entry] | None = None
-
-
-NOT_YET = ("repeat", "after", "key")
-"""Fields of the contract that are refused rather than ignored while nothing acts on them: a repeat that does not
-repeat would be a lost task."""
+    archived: Annotated[int, Meta(ge=0)] | None = None
 
 
 def is_task(document: Mapping[str, Any]) -> bool:
@@ -122,9 +153,6 @@ def check(document: object) -> Fields:
     """Check every known field of a task; raise `InvalidTask` for the first that is wrong."""
     if not isinstance(document, Mapping):
         raise InvalidTask("task", f"expected `object`, got `{_json_type(document)}`")
-    for field in NOT_YET:
-        if document.get(field) is not None:
-            raise InvalidTask(field, "is not supported by this version of After")
     try:
         fields = msgspec.convert(document, Fields)
     except msgspec.ValidationError as error:
@@ -135,6 +163,10 @@ def check(document: object) -> Fields:
         checked("timeout", parse_elapsed, fields.timeout)
     if fields.expires is not None:
         checked("expires", parse_elapsed, fields.expires)
+    if fields.key is not None and not 1 <= len(fields.key) <= MAX_KEY_LENGTH:
+        raise InvalidTask("key", f"expected 1 to {MAX_KEY_LENGTH} characters, got {len(fields.key)}")
+    if fields.after is not None and len(fields.after) > MAX_DEPENDENCIES:
+        raise InvalidTask("after", f"expected at most {MAX_DEPENDENCIES} ids, got {len(fields.after)}")
     if fields.retry is not None:
         checked("retry.interval", parse_elapsed, fields.retry.interval)
         if fields.retry.max is not None:
@@ -183,6 +215,10 @@ def call(document: Mapping[str, Any]) -> Call:
     return Call(job) if isinstance(job, str) else msgspec.convert(job, Call)
 
 
+_CHOICES = {
+    f"repeat.{path}": sorted(get_args(kind))
+    for path, kind in {"catch_up": CatchUp, "dst.gap": Gap, "dst.overlap": Overlap}.items()
+}
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
@@ -200,7 +236,7 @@ def _explained(message: str, document: Mapping[str, Any]) -> BadRequest:
         return InvalidTask("type", "expected 'task'")
     if path == "status" or what.startswith("Invalid enum value"):
         value = f"{document.get('status')!r:.80}" if path == "status" else what.removeprefix("Invalid enum value ")
-        return InvalidTask(path, f"{value} is not one of {', '.join(sorted(STATUSES))}")
+        return InvalidTask(path, f"{value} is not one of {', '.join(_CHOICES.get(path) or sorted(STATUSES))}")
     if "matching regex" in what:
         return InvalidTask(path, "must not contain '/' or control characters")
     what = _PYTHON_TYPES.sub(lambda found: _JSON_TYPES[found[0]], what)

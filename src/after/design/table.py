@@ -10,7 +10,7 @@ from msgspec import inspect
 from after import task
 from after.roster import TOLD
 from after.status import ENDED, NEW_BY_CLIENT, REQUESTS, STATUSES, TRANSITIONS, Status
-from after.task import MAX_ID_LENGTH, NOT_YET, RESERVED_IDS, WORKER_FIELDS, Fields
+from after.task import MAX_ID_LENGTH, RESERVED_IDS, WORKER_FIELDS, Fields
 
 _NAMES: dict[type[inspect.Type], str] = {
     inspect.BoolType: "boolean",
@@ -39,7 +39,6 @@ def table() -> str:
         "newByClient": sorted(NEW_BY_CLIENT),
         "transitions": transitions,
         "workerFields": sorted(WORKER_FIELDS),
-        "notYet": list(NOT_YET),
         "reservedIds": list(RESERVED_IDS),
         "maxIdLength": MAX_ID_LENGTH,
         "fields": described(inspect.type_info(Fields)),
@@ -59,15 +58,19 @@ def described(kind: inspect.Type) -> dict[str, Any] | None:
     if isinstance(kind, inspect.AnyType):
         return None
     described_as: dict[str, Any] = {}
-    alternatives = [one.type if isinstance(one, inspect.Metadata) else one for one in _alternatives(kind)]
+    alternatives = _alternatives(kind)
     for one in alternatives:
         described_as |= _details(one)
     types = [_NAMES[type(one)] for one in alternatives]
     return {"types": types, "expected": " | ".join(types), **described_as}
 
 
-def _alternatives(kind: inspect.Type) -> tuple[inspect.Type, ...]:
-    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+def _alternatives(kind: inspect.Type) -> list[inspect.Type]:
+    if isinstance(kind, inspect.Metadata):
+        return _alternatives(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        return [one for part in kind.types for one in _alternatives(part)]
+    return [kind]
 
 
 def _details(kind: inspect.Type) -> dict[str, Any]:

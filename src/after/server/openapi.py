@@ -13,7 +13,7 @@ from after.server.feed import FEEDS
 from after.server.http import MAX_DOCUMENTS, NEW_REV
 from after.server.listing import DEFAULT_LIMIT, MAX_LIMIT
 from after.status import NEW_BY_CLIENT, Status
-from after.task import MAX_ID_LENGTH, NOT_YET, WORKER_FIELDS, Fields
+from after.task import MAX_ID_LENGTH, WORKER_FIELDS, Fields
 
 Schema = dict[str, Any]
 
@@ -242,4 +242,4 @@ def _given(fields: Schema, statuses: Sequence[Status]) -> Schema:
         "anyOf": [*DATE["anyOf"], {"type": "string", "format": "duration", "examples": ["PT5M"]}, NULL],
     }
     own["status"] = {"enum": [*statuses, None]}
-    return {"type": "object", "properties": own | dict.fromkeys(NOT_YET, NULL)}
+    return {"type": "object", "properties": own}

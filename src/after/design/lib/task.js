@@ -20,11 +20,6 @@ exports.check = function (document) {
   if (json.typeOf(document) !== "object") {
     throw errors.invalidTask("task", "expected `object`, got `" + json.typeOf(document) + "`");
   }
-  for (const field of table.notYet) {
-    if (!isAbsent(document[field])) {
-      throw errors.invalidTask(field, "is not supported by this version of After");
-    }
-  }
   checkObject(document, table.fields, "");
   checkTexts(document);
   return document;

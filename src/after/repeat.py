@@ -15,7 +15,7 @@ DEFAULT_CATCH_UP_LIMIT = 1_000
 
 
 class Dst(Struct, frozen=True, forbid_unknown_fields=True):
-    """What becomes of a nominal time that a change of the clocks leaves out (`gap`), or that comes twice (`overlap`)."""
+    """What becomes of a nominal time that a change of the clocks leaves out, or that comes twice."""
 
     gap: Gap = "shift"
     overlap: Overlap = "first"

@@ -68,7 +68,8 @@ class Held(Struct, eq=False):
             told = apply(self.document, self.started, now)
         else:
             told = self.document
-        return told if self.context is None else {**told, **self.context.said()}
+        said = None if self.context is None else self.context.said()
+        return {**told, **said} if said else told
 
 
 def order(document: Document) -> tuple[int, int, str]:

@@ -97,8 +97,7 @@ class Runs:
             return
         job, wanted = found
         held.started = Started(self._instance, int(instant), round(instant - held.order[0], 3))
-        if job.wants_task:
-            held.context = self._context(held)
+        held.context = self._context(held)
         self._running.add(held)
         held.run = asyncio.create_task(run(job, wanted, held.context, _seconds(job, held.document)))
         held.run.add_done_callback(partial(self._done, held, job, self._clock.monotonic()))
@@ -118,11 +117,7 @@ class Runs:
         self.fill()
 
     def _context(self, held: Held) -> TaskContext:
-        loop = asyncio.get_running_loop()
-
-        def told() -> None:  # called from any thread
-            loop.call_soon_threadsafe(self._on_word, held)
-
+        told = partial(asyncio.get_running_loop().call_soon_threadsafe, self._on_word, held)  # called from any thread
         return TaskContext(held.document, (held.document.get("attempt") or 0) + 1, self._clock, told)
 
 

@@ -52,7 +52,7 @@ class Lines(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note where to write."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one only in what it does
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one only in what it does
 
     def data_received(self, data: bytes) -> None:
         """Take lines apart; what is no JSON, or endless, did not come from our own code, and ends the conversation."""

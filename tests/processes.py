@@ -23,6 +23,11 @@ async def told(path: Path) -> list[int]:
     return [int(pid) for pid in (await asyncio.to_thread(path.read_text)).split()]
 
 
+def parent(pid: int) -> int:
+    """Give the parent of a process."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+
+
 class Watched:
     """Processes that are watched by file descriptors of theirs, so that none is taken for another of its number."""
 

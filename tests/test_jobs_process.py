@@ -17,7 +17,7 @@ import process_jobs
 import pytest
 from commanding import Command
 from process_jobs import JOBS
-from processes import pipe, told, watched
+from processes import parent, pipe, told, watched
 from working import SECONDS, run_to_the_end, story, until, working
 
 from after.client import Client
@@ -193,8 +193,7 @@ async def test_the_death_of_its_guard_is_its_own(tmp_path: Path) -> None:
     running = asyncio.create_task(outcome("stay_plainly", str(file)))
     (pid,) = await told(file)
     with watched([pid]) as processes:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        os.kill(int(stat.rpartition(") ")[2].split()[1]), signal.SIGKILL)
+        os.kill(parent(pid), signal.SIGKILL)
         found = await running
         assert isinstance(found, Failed)
         assert found.error.type == "ProcessDied"

@@ -12,7 +12,7 @@ ROOT = Path(after.__file__).parent
 FLOORS = (
     ("errors", "clock", "collector", "dates", "status", "collation", "repeat"),
     ("recurrence",),
-    ("task", "selector"),
+    ("task", "selector", "missed"),
     ("conflicts", "idempotence", "outcome", "retry", "roster", "timers"),
     ("lifecycle", "drivers"),
     ("scheduler", "database"),

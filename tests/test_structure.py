@@ -13,7 +13,7 @@ FLOORS = (
     ("errors", "clock", "collector", "cycles", "dates", "status", "collation", "repeat"),
     ("recurrence",),
     ("task", "selector"),
-    ("conflicts", "idempotence", "outcome", "retry", "roster", "timers"),
+    ("conflicts", "history", "idempotence", "outcome", "retry", "roster", "timers"),
     ("lifecycle", "drivers"),
     ("scheduler", "database"),
     ("jobs", "client", "control"),

@@ -49,8 +49,7 @@ function repetition(text) {
   const match = json.length(text) <= MAX_TEXT ? /^R([0-9]*)\/([^]*)$/.exec(text) : null;
   const parts = match === null ? [] : match[2].split("/");
   if (parts.length !== 2 || parts[0][0] === "P" || parts[1][0] !== "P") {
-    const form = " is not of the form Rn/START/PERIOD, such as R5/2026-12-01T09:00Z/P1D";
-    throw errors.invalidTask("repeat", shown(text) + form);
+    throw errors.invalidTask("repeat", shown(text) + " is not like R5/2026-12-01T09:00Z/P1D: Rn/START/PERIOD");
   }
   if (match[1] && !(Number(match[1]) >= 1 && Number(match[1]) <= MAX_RUNS)) {
     const runs = " is not a number of runs from 1 to " + MAX_RUNS;

@@ -55,7 +55,7 @@ def apply(task: Document, event: Event, now: int) -> Document:
         case Lost():
             return lost(task, event, now)
         case Freed():
-            return {**moved(task, status_of(task), now, event.instance, note=FREED), "ready": True}
+            return {**moved(task, Status(status_of(task)), now, event.instance, note=FREED), "ready": True}
         case Finished():
             return _finished(task, event, now)
         case Requested():

@@ -1,7 +1,7 @@
 """The whole history of a task: its oldest entries stand in documents of their own, a hundred in each.
 
-Entry number i, from 0, is in the archive `history:ID:N` with N = i // ARCHIVED where i is below the task's `archived`,
-and in the task itself otherwise. An archive may be there before the task is cut; `archived` alone says what counts.
+How they are numbered is told in `after.history`. An archive may be there before the task is cut: what counts is
+`archived` alone.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from typing import Any
 
 import msgspec
 
+from after.history import ARCHIVED, archive_id
 from after.server.rows import Edit
 from after.server.store import Store
 from after.task import Document
-
-ARCHIVED = 100
-"""Entries of an archive."""
 
 
 class _Archive(msgspec.Struct):
@@ -25,11 +23,6 @@ class _Archive(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Archive).decode
-
-
-def archive_id(identity: str, number: int) -> str:
-    """Give the id of an archive."""
-    return f"history:{identity}:{number}"
 
 
 def archived(task: Document) -> int:

@@ -79,8 +79,10 @@ def changes(zone: tzinfo, year: int, until: int | None = None) -> Iterator[int]:
             offset = following
 
 
-def offset_at(moment: int, zone: tzinfo) -> timedelta | None:
-    return (EPOCH + moment * MILLISECOND).astimezone(zone).utcoffset()
+def offset_at(moment: int, zone: tzinfo) -> timedelta:
+    offset = (EPOCH + moment * MILLISECOND).astimezone(zone).utcoffset()
+    assert offset is not None
+    return offset
 
 
 def always(_: datetime) -> bool:

@@ -16,19 +16,15 @@ exports.create = function (given, now, by) {
     throw errors.forbidden(status.refused(null, wanted, "client"));
   }
   refuseWorkerFields(given, {});
-  const date = dates.formatInstant(isAbsent(given.date) ? begun(given, now) : dates.parseInstant(given.date));
+  const date = dates.formatInstant(isAbsent(given.date) ? firstDate(given, now) : dates.parseInstant(given.date));
   const entry = { at: dates.formatInstant(now), status: wanted, by: by, date: date };
   const own = json.without(given, table.workerFields.concat(["type"]));
   return { type: "task", ...own, date: date, status: wanted, history: [entry] };
 };
 
-// The date of a task that was given none: now, or the start that its `repeat` names.
-function begun(given, now) {
-  const start = isAbsent(given.repeat) ? null : repeat.start(given.repeat);
-  if (start === null && !isAbsent(given.repeat)) {
-    repeat.check(given.repeat, now);
-  }
-  return start === null ? now : start;
+// The date of a task that was given none.
+function firstDate(given, now) {
+  return isAbsent(given.repeat) ? now : repeat.begin(given.repeat, now);
 }
 
 // The task that a client's request `{status, changes, by}` makes of a stored one, which stays as it is.

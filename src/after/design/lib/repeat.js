@@ -40,11 +40,19 @@ exports.check = function (repeat, date) {
   }
 };
 
-// The start that a text of the form `Rn/START/PERIOD` names, null where it names none; throws for any other text.
-exports.start = function (repeat) {
-  return typeof repeat === "string" ? repetition(repeat) : null;
+// The date of a task with a sound `repeat` that was given none: the start that `repeat` names, or now.
+exports.begin = function (repeat, now) {
+  if (typeof repeat === "string") {
+    const start = repetition(repeat);
+    return start === null ? now : start;
+  }
+  if (isGiven(repeat.interval) && isGiven(repeat.until) && dates.parseInstant(repeat.until) < now) {
+    throw errors.invalidTask("repeat", "has no occurrence at or after the task's date");
+  }
+  return now;
 };
 
+// The start that a text of the form `Rn/START/PERIOD` names, null where it names none; throws for any other text.
 function repetition(text) {
   const match = json.length(text) <= MAX_TEXT ? /^R([0-9]*)\/([^]*)$/.exec(text) : null;
   const parts = match === null ? [] : match[2].split("/");

@@ -12,8 +12,8 @@ ROOT = Path(after.__file__).parent
 FLOORS = (
     ("errors", "clock", "collector", "cycles", "dates", "status", "collation", "repeat"),
     ("recurrence",),
-    ("task", "selector"),
-    ("conflicts", "history", "idempotence", "missed", "outcome", "retry", "roster", "timers"),
+    ("task", "selector", "missed"),
+    ("conflicts", "history", "idempotence", "outcome", "retry", "roster", "timers"),
     ("events", "repeating", "step"),
     ("ended", "drivers"),
     ("lifecycle",),

@@ -31,7 +31,7 @@ def create(given: Document, now: int, by: str = "client") -> Document:
     _refuse_worker_fields(given, {})
     instant = now if fields.date is None else parse_instant(fields.date)
     if fields.repeat is not None:
-        first = rule(given["repeat"], instant).first()
+        first = rule(fields.repeat, instant).first()
         if first is None:
             raise InvalidTask("repeat", "has no occurrence at or after the task's date")
         instant = first

@@ -9,7 +9,7 @@ import msgspec
 from after.dates import LATEST, format_instant, parse_elapsed, parse_instant
 from after.missed import CaughtUp, missed
 from after.recurrence import Rule, jitter, rule
-from after.repeat import DEFAULT_CATCH_UP_LIMIT, Repeat
+from after.repeat import Repeat
 from after.task import Document, due
 
 
@@ -46,7 +46,7 @@ def found(task: Document, now: int) -> Next | Over | None:
         return None
     known = task.get("occurrence")
     if known is None:
-        series = rule(task["repeat"], due(task))
+        series = rule(said(task), due(task))
         first, number = series.first(), 1
         if first is None:
             return Over("repeat: there is no occurrence at all", {})
@@ -81,17 +81,14 @@ def occurrence(task: Document) -> Document:
 
 def _series(task: Document, known: Document | None) -> tuple[Rule, int, int]:
     if known is None:
-        return rule(task["repeat"], due(task)), due(task), 1
-    return rule(task["repeat"], parse_instant(known["start"])), parse_instant(known["date"]), known.get("number", 1)
+        return rule(said(task), due(task)), due(task), 1
+    return rule(said(task), parse_instant(known["start"])), parse_instant(known["date"]), known.get("number", 1)
 
 
 def _caught_up(task: Document, series: Rule, candidate: int, now: int) -> CaughtUp:
-    said = _said(task)
+    options = _options(task)
     # A run that its jitter delays is not late.
-    return missed(
-        series, candidate, now - _width(said),
-        said.catch_up or "one", said.catch_up_limit or DEFAULT_CATCH_UP_LIMIT,
-    )  # fmt: skip
+    return missed(series, candidate, now - _width(options), options.catch_up, options.catch_up_limit)
 
 
 def _next(
@@ -103,21 +100,21 @@ def _next(
         told["missed"] = {"first": format_instant(left_out.first), "last": format_instant(left_out.last)}
         if left_out.count is not None:
             told["missed"]["count"] = left_out.count
-        number += left_out.count or 0
-        told["note"] = _note(_said(task), left_out.count, when)
+        number += caught.number
+        told["note"] = _note(_options(task), left_out.count, when)
     if caught.run is None:
         return Over("no occurrence is left", told)
-    date = format_instant(min(caught.run + jitter(task["_id"], caught.run, _width(_said(task))), LATEST))
+    date = format_instant(min(caught.run + jitter(task["_id"], caught.run, _width(_options(task))), LATEST))
     if moved and left_out is None:
         told["note"] = "moved to its first occurrence"
     fields = {"start": format_instant(series.start), "date": format_instant(caught.run), "number": number}
     return Next(date, fields, told)
 
 
-def _note(said: Repeat, count: int | None, when: str) -> str:
+def _note(options: Repeat, count: int | None, when: str) -> str:
     occurrences = f"{'very many' if count is None else count} occurrence{'' if count == 1 else 's'}"
     were = "was" if count == 1 else "were"
-    policy = said.catch_up or "one"
+    policy = options.catch_up or "one"
     if policy == "one":
         return f"{occurrences} {were} missed {when}; one run stands for all (catch_up one)"
     if policy == "none":
@@ -125,10 +122,16 @@ def _note(said: Repeat, count: int | None, when: str) -> str:
     return f"{occurrences} {were} missed {when} and left out, more than catch_up_limit"
 
 
-def _said(task: Document) -> Repeat:
+def said(task: Document) -> str | Repeat:
+    """Give the `repeat` of a checked task."""
     repeat = task["repeat"]
-    return Repeat() if isinstance(repeat, str) else msgspec.convert(repeat, Repeat)
+    return repeat if isinstance(repeat, str) else msgspec.convert(repeat, Repeat)
 
 
-def _width(said: Repeat) -> int:
-    return parse_elapsed(said.jitter) if said.jitter is not None else 0
+def _options(task: Document) -> Repeat:
+    repeat = said(task)
+    return Repeat() if isinstance(repeat, str) else repeat
+
+
+def _width(options: Repeat) -> int:
+    return parse_elapsed(options.jitter) if options.jitter is not None else 0

@@ -141,7 +141,8 @@ class Dependencies:
         return {row.id for row in rows}
 
     async def _read(self, identities: Iterable[str]) -> dict[str, Document]:
-        wanted, found = sorted(identities), {}
+        wanted = sorted(identities)
+        found: dict[str, Document] = {}
         for start in range(0, len(wanted), BATCH):
             found |= await self._database.get_many(wanted[start : start + BATCH])
         return found

@@ -46,7 +46,8 @@ def found(task: Document, now: int) -> Next | Over | None:
         return None
     known = task.get("occurrence")
     if known is None:
-        series = rule(said(task), due(task))
+        # Without a date, which only a document has that was written raw, it begins now.
+        series = rule(said(task), due(task) if task.get("date") else now)
         first, number = series.first(), 1
         if first is None:
             return Over("repeat: there is no occurrence at all", {})

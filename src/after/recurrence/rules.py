@@ -139,11 +139,7 @@ def check_repeat(repeat: str | Repeat, date: int | None) -> None:
     over before it begins.
     """
     found = rule(repeat, _SOMEWHEN if date is None else date)
-    if date is None:
-        return
-    if isinstance(repeat, str) and found.start != date:
-        raise InvalidTask("repeat", f"{repeat!r:.80} does not start at the task's `date`")
-    if found.first() is None:
+    if date is not None and found.first() is None:
         raise InvalidTask("repeat", "has no occurrence at or after the task's `date`")
 
 

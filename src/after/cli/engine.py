@@ -19,6 +19,8 @@ from after.collector import calm
 from after.database import Database
 from after.errors import AfterError, Unavailable, Unreachable
 from after.jobs import Registry
+from after.jobs.logs import FORMAT
+from after.jobs.shell import parse_commands, shell_job
 
 MAX_BACKOFF = 5.0
 
@@ -49,8 +51,11 @@ def serve_command(
 def start(
     name: Annotated[str, typer.Argument(help="The worker's name: it runs the tasks that name it.")],
     jobs: Annotated[
-        list[str], typer.Option(help="A module, a Python file, or a folder of them, with jobs. Repeatable.")
-    ],
+        list[str] | None, typer.Option(help="A module, a Python file, or a folder of them, with jobs. Repeatable.")
+    ] = None,
+    command: Annotated[
+        list[str] | None, typer.Option(help="NAME='PROGRAM ARGUMENT...': what the job `shell` may run. Repeatable.")
+    ] = None,
     concurrency: Annotated[int, typer.Option(help="How many jobs run at once.", min=1)] = 100,
     grace: Annotated[float, typer.Option(help="Seconds that running jobs may take to end at a stop.", min=0)] = 30.0,
     url: Url = URL,
@@ -61,11 +66,20 @@ def start(
     A first signal lets running jobs end, a second ends at once.
     """
     _log(log_level)
-    registry = Registry.load(jobs)
+    registry = _registry(jobs or [], command or [])
     calm()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(name, registry, url, concurrency, grace))
     _leave()
+
+
+def _registry(jobs: list[str], commands: list[str]) -> Registry:
+    registry = Registry.load(jobs)
+    if commands:
+        registry.add_defaults([shell_job(parse_commands(commands))])
+    if not registry:
+        raise AfterError("this worker would have no jobs: name some by --jobs or --command")
+    return registry
 
 
 async def _work(name: str, registry: Registry, url: str, concurrency: int, grace: float) -> None:
@@ -117,6 +131,4 @@ def _log(level: str) -> None:
     known = logging.getLevelNamesMapping()
     if level.upper() not in known:
         raise typer.BadParameter(f"{level!r} is not one of debug, info, warning, error", param_hint="--log-level")
-    logging.basicConfig(
-        level=known[level.upper()], stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=known[level.upper()], stream=sys.stderr, format=FORMAT)

@@ -30,6 +30,11 @@ class Registry(Mapping[str, Job]):
         if known.function is not job.function:
             raise JobError(f"two jobs are named {job.name!r}: {_place(known)} and {_place(job)}")
 
+    def add_missing(self, jobs: Iterable[Job]) -> None:
+        """Take in jobs whose names are still free: what comes with After gives way to what is the worker's own."""
+        for job in jobs:
+            self._jobs.setdefault(job.name, job)
+
     def __getitem__(self, name: str) -> Job:
         return self._jobs[name]
 
@@ -103,7 +108,8 @@ def _loaded(load: object, source: str) -> ModuleType:
         module = load()
     except (Exception, SystemExit) as error:
         raise JobError(f"{source!r} does not load: {type(error).__name__}: {error}") from error
-    assert isinstance(module, ModuleType), f"{source!r} is not a module"
+    if not isinstance(module, ModuleType):
+        raise JobError(f"{source!r} is not a module")
     return module
 
 

@@ -59,15 +59,15 @@ class _Http:
 
     async def call(
         self,
-        url: Any,
-        method: Any = None,
+        url: str,
+        method: str | None = None,
         *,
-        json: Any = None,
-        body: Any = None,
-        headers: Any = None,
-        success: Any = None,
-        redirects: Any = None,
-        keep: Any = None,
+        json: object = None,
+        body: str | None = None,
+        headers: dict[str, str] | None = None,
+        success: list[int | str] | None = None,
+        redirects: int | None = None,
+        keep: int | None = None,
         task: TaskContext,
     ) -> dict[str, Any]:
         """Send a request and give what was answered; raise `FailedAs` where that is no success."""

@@ -31,6 +31,8 @@ HARMLESS = frozenset({"accept", "accept-language", "content-type", "user-agent"}
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _RANGE = re.compile(r"(?P<hundred>[1-5])xx|(?P<first>[1-5]\d\d)-(?P<last>[1-5]\d\d)")
+_TYPES = re.compile(r"\b(?:str|int|float|bool)\b")
+_IN_JSON = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
 
 class WrongKeyword(BadRequest):
@@ -97,13 +99,7 @@ def request(given: Mapping[str, Any]) -> Request:
         asked = msgspec.convert(given, Keywords)
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$")
-        for python, json in (
-            ("`str`", "`string`"),
-            ("`int`", "`integer`"),
-            ("`float`", "`number`"),
-            ("int | str", "integer | string"),
-        ):
-            what = what.replace(python, json)
+        what = _TYPES.sub(lambda found: _IN_JSON[found[0]], what)
         raise WrongKeyword(path.strip("`."), what[:1].lower() + what[1:]) from None
     try:
         url = _url(asked.url)

@@ -6,15 +6,23 @@ import asyncio
 import logging
 import sqlite3
 from contextlib import suppress
+from functools import partial
 
 from after.errors import Unavailable
 from after.server.writer import Writer
 
 logger = logging.getLogger(__name__)
 
+ROWS = 200
 PAGES = 500
-"""How many free pages one step gives back. Other writes come between two steps: a worker whose heartbeat had to wait
-until a large file is compacted would count as lost."""
+"""How many documents one step writes anew, or how many free pages it gives back. Other writes come between two steps:
+while VACUUM does it all at once nobody could write, and a worker whose heartbeat had to wait would count as lost."""
+
+PACK = """
+CREATE TEMP TABLE packing AS SELECT * FROM document WHERE number > {0} ORDER BY number LIMIT {1};
+DELETE FROM document WHERE number IN (SELECT number FROM packing);
+INSERT INTO document SELECT * FROM packing ORDER BY number;
+"""
 
 
 class Compaction:
@@ -43,11 +51,31 @@ class Compaction:
 
     async def _compact(self) -> None:
         with suppress(Unavailable):  # the writer has logged it
+            place, end = 0, await self._writer.run(_last)
+            while place < end:
+                place = await self._writer.run(partial(_pack, after=place))
             await self._writer.run(_convert, bare=True)
-            while await self._writer.run(_step):
+            while await self._writer.run(_give_back):
                 continue
             await self._writer.run(_truncate, bare=True)
             logger.info("the database is compacted")
+
+
+def _last(connection: sqlite3.Connection) -> int:
+    """Give the number of the last document; what is written from now on stands close together anyway."""
+    return int(connection.execute("SELECT coalesce(max(number), 0) FROM document").fetchone()[0])
+
+
+def _pack(connection: sqlite3.Connection, after: int) -> int:
+    """Write the documents behind a number anew, and close together; give the last of them.
+
+    A document that became smaller, as a deleted one does, leaves room where it stands, which no page is free by.
+    """
+    for statement in PACK.format(after, ROWS).split(";"):
+        connection.execute(statement)
+    (last,) = connection.execute("SELECT max(number) FROM packing").fetchone()
+    connection.execute("DROP TABLE packing")
+    return int(last)
 
 
 def _convert(connection: sqlite3.Connection) -> None:
@@ -58,7 +86,7 @@ def _convert(connection: sqlite3.Connection) -> None:
         connection.execute("VACUUM")
 
 
-def _step(connection: sqlite3.Connection) -> int:
+def _give_back(connection: sqlite3.Connection) -> int:
     """Give back some of the free pages; tell how many are left."""
     connection.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()  # each page is a row, so all have to be read
     (left,) = connection.execute("PRAGMA freelist_count").fetchone()

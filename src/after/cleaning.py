@@ -61,9 +61,11 @@ async def _needed(database: Database, identities: list[str]) -> set[str]:
 
 
 async def _remove(database: Database, tasks: Sequence[Document]) -> int:
-    """Remove tasks, and then the archives of those that had not changed; give how many."""
+    """Remove tasks, and then the archives of those that are gone by that; give how many."""
     removed = set(await database.remove({task["_id"]: task["_rev"] for task in tasks}))
-    archives = [one for task in tasks if task["_id"] in removed for one in _archives(task)]
+    archived = {task["_id"]: _archives(task) for task in tasks if task["_id"] in removed and _archives(task)}
+    alive = await _alive(database, list(archived))  # where there was a conflict, another leaf has taken the place
+    archives = [one for identity, ids in archived.items() if identity not in alive for one in ids]
     for start in range(0, len(archives), MANY):
         await database.remove(await database.revs(archives[start : start + MANY]))
     return len(removed)
@@ -85,8 +87,11 @@ async def remove_orphans(database: Database) -> int:
         owners = {one: one.removeprefix(ARCHIVE).rpartition(":")[0] for one in page}
         known = await database.revs(sorted(set(owners.values()) - {""}))
         suspects = sorted(set(owners.values()) - known.keys() - {""})
-        # A node of a cluster may list less than there is; what is read by its id, most nodes are asked for.
-        alive = {identity for identity, leaves in (await database.leaves(suspects)).items() if leaves}
-        gone = set(suspects) - alive
+        gone = set(suspects) - await _alive(database, suspects)
         count += len(await database.remove({one: rev for one, rev in page.items() if owners[one] in gone}))
     return count
+
+
+async def _alive(database: Database, identities: list[str]) -> set[str]:
+    """Give those of the documents that exist: a node may list less than there is, but a read asks most nodes."""
+    return {identity for identity, leaves in (await database.leaves(identities)).items() if leaves}

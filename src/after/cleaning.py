@@ -7,14 +7,12 @@ from typing import NamedTuple
 
 from after.database import Database
 from after.errors import NotFound
+from after.history import ARCHIVED, PREFIX, archive_id
 from after.task import Document
 
 PAGE = 200
 MANY = 1000
 """How many archives, of which nothing but the id and the revision is read, are removed in one go."""
-ARCHIVE = "history:"
-ARCHIVED = 100
-"""How many entries of a task's history one archive holds."""
 HIGHEST = "\U0010ffff"
 """A character that no other comes after: the end of a range of ids."""
 
@@ -54,7 +52,7 @@ async def clean_tasks(
 async def _needed(database: Database, identities: list[str]) -> set[str]:
     """Give those of the tasks that another waits for."""
     try:
-        rows = await database.view("blocked", keys=[[identity] for identity in identities])
+        rows = await database.view_keys("blocked", [[identity] for identity in identities])
     except NotFound:
         return set()  # a design document from before tasks could wait for others: none of them does
     return {row.key[0] for row in rows}
@@ -77,14 +75,14 @@ def _archives(task: Document) -> list[str]:
     known = archived // ARCHIVED if isinstance(archived, int) else 0
     if not known and (not isinstance(history, list) or len(history) < ARCHIVED):
         return []
-    return [f"{ARCHIVE}{task['_id']}:{number}" for number in range(known + 1)]
+    return [archive_id(task["_id"], number) for number in range(known + 1)]
 
 
 async def remove_orphans(database: Database) -> int:
     """Remove the archives of tasks that are gone; give how many. It reads no documents but what it suspects."""
     count = 0
-    async for page in database.revs_from(ARCHIVE, ARCHIVE + HIGHEST, MANY):
-        owners = {one: one.removeprefix(ARCHIVE).rpartition(":")[0] for one in page}
+    async for page in database.revs_from(PREFIX, PREFIX + HIGHEST, MANY):
+        owners = {one: one.removeprefix(PREFIX).rpartition(":")[0] for one in page}
         known = await database.revs(sorted(set(owners.values()) - {""}))
         suspects = sorted(set(owners.values()) - known.keys() - {""})
         gone = set(suspects) - await _alive(database, suspects)

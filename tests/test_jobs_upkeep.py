@@ -21,7 +21,7 @@ from after.blocking import BlockingClient
 from after.cleaning import PAGE, Cleaned, clean_tasks, remove_orphans
 from after.clock import SystemClock, now
 from after.database import Database
-from after.dates import DAY, format_instant
+from after.dates import DAY, HOUR, format_instant, parse_instant
 from after.errors import JobError
 from after.jobs import Registry
 from after.jobs.addresses import Guard
@@ -159,6 +159,18 @@ async def test_retries_are_the_same_message(server: Server) -> None:
             task = await tasks.schedule("manobi", "http", keywords={"url": there.url("/hook")}, retry=retry)
             assert (await tasks.wait(task["_id"], SECONDS))["attempt"] == 3
         assert [one.headers["webhook-id"] for one in there.received] == [task["_id"]] * 3
+
+
+async def test_who_is_asked_says_when_the_next_try_is(server: Server) -> None:
+    with web(hook=says(429, Retry_After="3600")) as there:
+        async with upkeep(server, guard=Guard(["127.0.0.1"])) as tasks:
+            began, retry = now(SystemClock()), {"limit": 5, "interval": "PT0.01S"}
+            task = await tasks.schedule("manobi", "http", keywords={"url": there.url("/hook")}, retry=retry)
+            async for task in tasks.changes(since=0):
+                if task["status"] == "waiting" and task.get("attempt") == 1:
+                    break
+    assert began + HOUR <= parse_instant(task["date"]) <= now(SystemClock()) + HOUR
+    assert task["error"]["type"] == "HTTPStatus"
 
 
 async def test_clean_removes_what_ended_long_ago(server: Server, client: Client) -> None:
@@ -331,6 +343,18 @@ def test_a_file_of_an_earlier_after_is_made_one_that_can_be_compacted(tmp_path: 
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     connection.close()
+
+
+async def test_clean_on_couchdb(couchdb: str) -> None:
+    tasks = [ended("old", archived=100), ended("fresh", days=1), ended("needed"),
+             ended("waits", "waiting", days=-9999, after=["needed"], history=[])]  # fmt: skip
+    async with Database(couchdb) as database:
+        await database.write([*tasks, *archives("old", 1), *archives("gone", 1)])
+        found = [one async for one in clean_tasks(database, "manobi", ["done"], now(SystemClock()) - 30 * DAY)]
+        assert found == [Cleaned(1, 1)]
+        assert await remove_orphans(database) == 1
+        left = {row.id for row in await database.all() if not row.id.startswith("_")}
+        assert left == {"fresh", "needed", "waits"}
 
 
 async def test_compact_on_couchdb_takes_an_administrator(couchdb: str) -> None:

@@ -174,6 +174,14 @@ def check(document: object) -> Fields:
     return fields
 
 
+def converted(given: Mapping[str, Any], kind: Any) -> Any:
+    """Read what somebody gave as a `kind` of structure; raise `InvalidTask` for the first member that is wrong."""
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), given) from None
+
+
 def checked(field: str, parse: Any, text: str) -> int:
     """Parse a field's text to milliseconds; raise `InvalidTask` where it is not what `parse` reads."""
     try:

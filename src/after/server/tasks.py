@@ -15,6 +15,7 @@ from starlette.types import Scope
 from after.clock import Clock, now
 from after.errors import BadRequest, Conflict, Refusal, TooLarge
 from after.server import listing
+from after.server.edit_many import EditMany
 from after.server.feed import HEAD, Feed, Options
 from after.server.feed import PARAMETERS as FEED_PARAMETERS
 from after.server.http import JSON, MAX_DOCUMENTS, NEW_REV, body, decode_document, parameters, split
@@ -28,7 +29,7 @@ from after.server.workers import Workers
 from after.status import Role
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-FUNCTIONS = frozenset({"_all_tasks", "_bulk", "_changes", "workers"})
+FUNCTIONS = frozenset({"_all_tasks", "_bulk", "_changes", "_edit", "workers"})
 """What stands below `/tasks` in the place of an id and is none."""
 
 
@@ -41,6 +42,7 @@ class Tasks:
         self._clock = clock
         self._posting = Posting(store, clock)
         self._workers = Workers(store, clock)
+        self._more = EditMany(store, clock).routes()
         self._description = encode(description())
 
     def routes(self) -> list[BaseRoute]:
@@ -51,6 +53,7 @@ class Tasks:
             Route("/tasks/_all_tasks", self.list_all, methods=["GET"]),
             Route("/tasks/_bulk", self.bulk, methods=["POST"]),
             Route("/tasks/_changes", self.changes, methods=["GET"]),
+            *self._more,
             *self._workers.routes(),
             TaskRoute("/tasks/{id}", self.task, methods=["GET", "POST", "DELETE"]),
             TaskRoute("/tasks/{id}/history", self.history, methods=["GET"]),

@@ -43,10 +43,22 @@ function checkTexts(document) {
       exports.checked(field, dates.parseElapsed, document[field]);
     }
   }
+  checkLengths(document);
   for (const field of isAbsent(document.retry) ? [] : ["interval", "max"]) {
     if (!isAbsent(document.retry[field])) {
       exports.checked("retry." + field, dates.parseElapsed, document.retry[field]);
     }
+  }
+}
+
+function checkLengths(document) {
+  const length = isAbsent(document.key) ? 1 : json.length(document.key);
+  if (length < 1 || length > table.maxKeyLength) {
+    throw errors.invalidTask("key", "expected 1 to " + table.maxKeyLength + " characters, got " + length);
+  }
+  if (!isAbsent(document.after) && document.after.length > table.maxDependencies) {
+    const got = document.after.length;
+    throw errors.invalidTask("after", "expected at most " + table.maxDependencies + " ids, got " + got);
   }
 }
 

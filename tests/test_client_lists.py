@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from after.client import merged
+from after.many.ranges import merged
 from after.database.database import ViewRow
 
 

@@ -53,6 +53,7 @@ class BlockingClient:
     cancel = _blocking(Client.cancel)
     reschedule = _blocking(Client.reschedule)
     again = _blocking(Client.again)
+    edit = _blocking(Client.edit)
     delete = _blocking(Client.delete)
     wait = _blocking(Client.wait)
 

@@ -30,7 +30,11 @@ class Action(StrEnum):
     AGAIN = "again"
 
 
-_ASKED = {Action.CANCEL: Status.CANCEL, Action.RESCHEDULE: Status.RESCHEDULE, Action.AGAIN: Status.SCHEDULE}
+_ASKED = {
+    Action.CANCEL: Status.CANCEL.value,
+    Action.RESCHEDULE: Status.RESCHEDULE.value,
+    Action.AGAIN: Status.SCHEDULE.value,
+}
 _OPEN = (Status.WAITING, Status.SCHEDULE, Status.RESCHEDULE, Status.SCHEDULED)
 SELECTED: Mapping[Action, tuple[Status, ...]] = {
     # Who moves all that is to come does not mean to stop what runs, nor to revive what somebody else is stopping.
@@ -148,7 +152,7 @@ def _check_change(action: Action, asked: Request) -> None:
     for field in asked.changes or ():
         if field in WORKER_FIELDS:
             raise Forbidden(f"changes.{field}: is set by workers only")
-        if field in ("date", "status", "type") or field.startswith("_"):
+        if field in ("after", "date", "status", "type") or field.startswith("_"):
             raise BadRequest(f"changes.{field}: cannot be changed so")
     if asked.changes:
         check({"worker": "any", "job": "any", **asked.changes})

@@ -40,11 +40,15 @@ class Editor:
         self._by = by
         self._dry_run = dry_run
         self.lines: dict[str, Document] = {}
+        self.at_once = 0
+        """How many tasks are worked on now."""
 
     async def run(self, identities: Sequence[str]) -> None:
         """Edit those of the tasks with these ids that are meant."""
         for start in range(0, len(identities), BATCH):
-            await self._batch(identities[start : start + BATCH])
+            batch = identities[start : start + BATCH]
+            self.at_once = len(batch)
+            await self._batch(batch)
             await asyncio.sleep(0)
 
     async def _batch(self, identities: Sequence[str]) -> None:

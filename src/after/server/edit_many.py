@@ -19,8 +19,10 @@ from after.server import listing
 from after.server.edits import edit as edit_of
 from after.server.http import JSON, body, decode_object, parameters
 from after.server.listing import Found
+from after.server.rows import Edit as Write
 from after.server.sql import ROW
 from after.server.store import Store
+from after.server.waiting import Waiting, may_close
 from after.status import Role
 from after.task import Document
 
@@ -102,5 +104,18 @@ class _Keeper:
 
     async def write(self, documents: Sequence[Document]) -> list[Refusal | None]:
         """Write tasks as a client."""
-        edits = [edit_of(document, document["_id"], document["_rev"], Role.CLIENT) for document in documents]
-        return [answer if isinstance(answer, Refusal) else None for answer in await self._store.write(edits)]
+        waiting = Waiting(self._store)
+        checked = [self._checked(document, waiting) for document in documents]
+        answers = iter(await self._store.write([one for one in checked if not isinstance(one, Refusal)]))
+        told = [one if isinstance(one, Refusal) else next(answers) for one in checked]
+        return [answer if isinstance(answer, Refusal) else None for answer in told]
+
+    @staticmethod
+    def _checked(document: Document, waiting: Waiting) -> Write | Refusal:
+        try:
+            made = edit_of(document, document["_id"], document["_rev"], Role.CLIENT)
+            if may_close({"status": document["status"]}, document):
+                waiting.add(made)
+        except Refusal as refusal:
+            return refusal
+        return made

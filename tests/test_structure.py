@@ -15,7 +15,7 @@ FLOORS = (
     ("task", "selector", "missed"),
     ("conflicts", "history", "idempotence", "outcome", "retry", "roster", "timers"),
     ("lifecycle", "drivers"),
-    ("audit", "editing", "scheduler", "database"),
+    ("audit", "editing", "nexts", "scheduler", "database"),
     ("editor",),
     ("many",),
     ("jobs", "client", "control"),

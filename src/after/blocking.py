@@ -54,6 +54,7 @@ class BlockingClient:
     reschedule = _blocking(Client.reschedule)
     again = _blocking(Client.again)
     edit = _blocking(Client.edit)
+    next = _blocking(Client.next)
     delete = _blocking(Client.delete)
     wait = _blocking(Client.wait)
 

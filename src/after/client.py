@@ -12,7 +12,7 @@ from typing import Any
 
 from uuid_utils import uuid7
 
-from after import lifecycle
+from after import lifecycle, nexts
 from after.clock import Clock, SystemClock, now
 from after.database import DEFAULT_URL, Database
 from after.database.database import Written
@@ -185,6 +185,14 @@ class Client:
         }  # fmt: skip
         known = None if ids is None else [*ids]
         return await editing.edit(self._database, asked, known, limit, self._clock, self._by)
+
+    async def next(self, repeat: Any, since: Date | None = None, count: int = 10) -> Sequence[str]:
+        """Give the next instants of a `repeat`, nothing stored: those at `since`, the task's date, or later.
+
+        Nobody is asked: they are computed here.
+        """
+        start = now(self._clock) if since is None else parse_instant(self._date(since))
+        return nexts.told(nexts.occurrences(nexts.read(repeat), start, count))["next"]
 
     async def delete(self, id: str) -> None:  # noqa: A002
         """Remove a task, whatever its status, with its history."""

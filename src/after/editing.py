@@ -123,7 +123,7 @@ def read(given: Document, now: int) -> tuple[Edit, Request]:
     action, chosen = Action(asked.action), asked.filter
     others = [chosen.worker, chosen.status, chosen.tag, chosen.low, chosen.high, chosen.ids]
     if chosen.all != (others == [None] * len(others)):
-        raise BadRequest("filter: has to say which tasks are meant; every task is {\"all\": true}, alone")
+        raise BadRequest('filter: has to say which tasks are meant; every task is {"all": true}, alone')
     if chosen.ids is not None and asked.cursor is not None:
         raise BadRequest("cursor: does not go with ids")
     _check_change(action, asked)

@@ -71,7 +71,9 @@ class Editor:
         # Who names a document that is no task is told so.
         return self._edit.fits(task) or (self._edit.ids is not None and not editing.is_task(task))
 
-    async def _write(self, tasks: Sequence[Document], changed: dict[str, Document], *, again: bool = False) -> list[str]:
+    async def _write(
+        self, tasks: Sequence[Document], changed: dict[str, Document], *, again: bool = False
+    ) -> list[str]:
         """Decide and write; give the ids of those where somebody else was faster. `changed` keeps what was written."""
         decide, instant = editing.again if again else editing.edited, now(self._clock)
         decided: list[tuple[Document, Document]] = []

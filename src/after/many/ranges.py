@@ -25,7 +25,13 @@ async def each(
 
 
 async def pages(
-    database: Database, view: str, prefix: Sequence[str], low: int | None, high: int | None, *, include_docs: bool = True
+    database: Database,
+    view: str,
+    prefix: Sequence[str],
+    low: int | None,
+    high: int | None,
+    *,
+    include_docs: bool = True,
 ) -> AsyncIterator[ViewRow]:
     """Give the rows of a view whose keys begin so, of the instant `low` or later, before `high`."""
     end: object = {} if high is None else high

@@ -15,6 +15,7 @@ from after.server.rows import Edit
 from after.server.store import Store
 from after.task import Document
 
+
 class _Archive(msgspec.Struct):
     type: Any = None
     task: Any = None

@@ -55,9 +55,7 @@ class EditMany:
         cursor = listing.to_cursor((*found[-1], at), self._store.uuid) if more else None
         return JSON(editing.answer(editor.lines.values(), dry_run=asked.dry_run, cursor=cursor))
 
-    async def _selected(
-        self, edit: Edit, limit: int, last: Sequence[Any] | None
-    ) -> tuple[list[tuple[int, str]], bool]:
+    async def _selected(self, edit: Edit, limit: int, last: Sequence[Any] | None) -> tuple[list[tuple[int, str]], bool]:
         """Give date and id of the tasks that fit, in order, and whether there are more."""
         if edit.ids is not None:
             return [(0, identity) for identity in edit.ids], False

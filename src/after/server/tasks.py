@@ -20,6 +20,7 @@ from after.server.feed import HEAD, Feed, Options
 from after.server.feed import PARAMETERS as FEED_PARAMETERS
 from after.server.http import JSON, MAX_DOCUMENTS, NEW_REV, body, decode_document, parameters, split
 from after.server.listing import Filter, Wanted
+from after.server.nexts import Nexts
 from after.server.openapi import description
 from after.server.posted import ANY, BATCH, TRIES, Outcome, Post, Posting, named, read, task_row
 from after.server.protocol import matches_etag, streamed
@@ -28,7 +29,7 @@ from after.server.store import Store
 from after.server.workers import Workers
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-FUNCTIONS = frozenset({"_all_tasks", "_bulk", "_changes", "_edit", "workers"})
+FUNCTIONS = frozenset({"_all_tasks", "_bulk", "_changes", "_edit", "_next", "workers"})
 """What stands below `/tasks` in the place of an id and is none."""
 
 
@@ -41,7 +42,7 @@ class Tasks:
         self._clock = clock
         self._posting = Posting(store, clock)
         self._workers = Workers(store, clock)
-        self._more = EditMany(store, clock).routes()
+        self._more = [*EditMany(store, clock).routes(), *Nexts(clock).routes()]
         self._description = encode(description())
 
     def routes(self) -> list[BaseRoute]:

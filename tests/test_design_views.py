@@ -21,7 +21,7 @@ FIELDS: list[Document] = [
     {"after": ["b"]}, {"after": ["b", "c", "b"], "ready": None}, {"after": ["b"], "ready": False}, {"after": []},
     {"after": ["b"], "ready": True}, {"key": "k"}, {"key": "k", "after": ["b"]},
     {"key": "k", "after": ["b"], "ready": True}, {"attempt": 0}, {"attempt": 1}, {"attempt": 2},
-    {"repeat": {"interval": "P1D"}}, {"repeat": "R/PT1H", "attempt": 1},
+    {"repeat": {"interval": "P1D"}}, {"repeat": "R//PT1H", "attempt": 1},
 ]  # fmt: skip
 TASKS: list[Document] = [
     *({**TASK, "status": status, "claim": claim} for status in [None, *Status] for claim in [None, CLAIM]),

@@ -224,6 +224,11 @@ def holder_of(document: Mapping[str, Any]) -> str | None:
     return claim.get("instance") if isinstance(claim, dict) else None
 
 
+def is_blocked(document: Mapping[str, Any]) -> bool:
+    """Tell whether a task still waits for others to be done."""
+    return bool(document.get("after")) and document.get("ready") is not True
+
+
 def due(document: Mapping[str, Any]) -> int:
     """Give the instant of a task in ms since the epoch; a task written without a date is due at once: 0."""
     date = document.get("date")

@@ -88,7 +88,7 @@ def _details(kind: inspect.Type) -> dict[str, Any]:
         case inspect.EnumType(cls=statuses):
             return {"values": sorted(statuses)}
         case inspect.LiteralType(values=values):
-            return {"values": list(values)}
+            return {"values": sorted(values)}
         case inspect.ListType(item_type=item):
             return {"items": described(item)}
         case inspect.StructType(fields=fields, forbid_unknown_fields=closed):

@@ -104,7 +104,7 @@ def rule(repeat: str | Repeat, start: int) -> Rule:
     return _rule(repeat, start)
 
 
-@lru_cache(maxsize=8192)  # a task's rule is asked for with each of its runs
+@lru_cache(maxsize=32_768)  # a task's rule is asked for with each of its runs, of all tasks that a worker holds
 def _rule(repeat: str | Repeat, start: int) -> Rule:
     if isinstance(repeat, str):
         parts = _repetition(repeat)

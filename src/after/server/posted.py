@@ -14,6 +14,7 @@ from after.clock import Clock, now
 from after.cycles import told
 from after.dates import format_instant, parse_elapsed, parse_instant
 from after.errors import BadRequest, Conflict, Forbidden, InvalidTask, NotFound, Refusal
+from after.events import Requested
 from after.idempotence import difference
 from after.server.edits import edit
 from after.server.rows import Edit, Keys, Row, encode
@@ -231,7 +232,7 @@ def _anew(post: Post, asked: str | None, instant: int) -> Edit:
 def _requested(post: Post, row: Row, task: Document, instant: int) -> Edit | Row:
     if all(_stands(field, value, task) for field, value in post.fields.items()):
         return row
-    changed = lifecycle.apply(task, lifecycle.Requested(post.fields["status"], post.fields), instant)
+    changed = lifecycle.apply(task, Requested(post.fields["status"], post.fields), instant)
     return edit(changed, row.id, row.rev, Role.CLIENT)
 
 

@@ -3,6 +3,7 @@
 const dates = require("./dates");
 const errors = require("./errors");
 const json = require("./json");
+const repeat = require("./repeat");
 const table = require("./table");
 
 const NOT_IN_NAMES = /[/\x00-\x1f\x7f]/;
@@ -37,6 +38,11 @@ exports.isSound = function (document) {
 function checkTexts(document) {
   if (!isAbsent(document.date)) {
     exports.checked("date", dates.parseInstant, document.date);
+  }
+  if (!isAbsent(document.repeat)) {
+    // A series that has begun counts its occurrences from elsewhere.
+    const counted = !isAbsent(document.date) && isAbsent(document.occurrence);
+    repeat.check(document.repeat, counted ? dates.parseInstant(document.date) : null);
   }
   for (const field of ["timeout", "expires"]) {
     if (!isAbsent(document[field])) {

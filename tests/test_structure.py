@@ -13,7 +13,7 @@ FLOORS = (
     ("errors", "clock", "collector", "cycles", "dates", "status", "collation", "repeat"),
     ("recurrence",),
     ("task", "selector", "missed"),
-    ("conflicts", "history", "idempotence", "outcome", "retry", "roster", "timers"),
+    ("conflicts", "given", "history", "idempotence", "outcome", "retry", "roster", "timers"),
     ("events", "repeating", "step"),
     ("ended", "drivers"),
     ("lifecycle",),

@@ -55,6 +55,7 @@ class BlockingClient:
     again = _blocking(Client.again)
     edit = _blocking(Client.edit)
     next = _blocking(Client.next)
+    audit = _blocking(Client.audit)
     delete = _blocking(Client.delete)
     wait = _blocking(Client.wait)
 

@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 from uuid_utils import uuid7
 
 from after import lifecycle, nexts
 from after.clock import Clock, SystemClock, now
 from after.database import DEFAULT_URL, Database
 from after.database.database import Written
-from after.dates import format_instant, parse_elapsed, parse_instant
-from after.errors import Conflict, InvalidTask, NotFound, Refusal, Unreachable
+from after.dates import DAY, parse_elapsed, parse_instant
+from after.errors import Conflict, NotFound, Refusal, Unreachable
 from after.events import Requested
+from after.given import Date, is_instant, resolved
 from after.idempotence import difference
-from after.many import editing, ranges
+from after.many import audit, editing, ranges
 from after.status import ENDED, Status
 from after.task import Document, check_id, checked, is_task
-
-Date = str | datetime | timedelta
-"""An instant as ISO 8601 or a datetime (UTC without a zone), or a time from now as ISO 8601 or a timedelta."""
 
 TRIES = 10
 RECONNECT_SECONDS = 0.2
@@ -180,8 +179,9 @@ class Client:
             "from": None if since is None else self._date(since), "to": None if until is None else self._date(until),
             "all": all,
         }  # fmt: skip
+        to = None if date is None else self._date(date)
         asked = {
-            "action": action, "filter": chosen, "by": editing.shift(by), "date": None if date is None else self._date(date),
+            "action": action, "filter": chosen, "by": editing.shift(by), "date": to,
             "changes": None if changes is None else dict(changes), "dry_run": dry_run,
         }  # fmt: skip
         known = None if ids is None else [*ids]
@@ -194,6 +194,28 @@ class Client:
         """
         start = now(self._clock) if since is None else parse_instant(self._date(since))
         return nexts.told(nexts.occurrences(nexts.read(repeat), start, count))["next"]
+
+    async def audit(
+        self,
+        *,
+        worker: str | None = None,
+        tag: str | None = None,
+        since: Date | None = None,
+        until: Date | None = None,
+        tolerance: str = "PT1S",
+    ) -> Sequence[Document]:
+        """Give what was due, `since` and later, before `until`, and what became of it, by date.
+
+        Without dates these are the last 24 hours. What starts more than `tolerance` after its date is late.
+        """
+        instant = now(self._clock)
+        high = instant if until is None else parse_instant(self._date(until))
+        low = high - DAY if since is None else parse_instant(self._date(since))
+        late = checked("tolerance", parse_elapsed, tolerance)
+        found = [
+            row async for row in audit.rows(self._database, low, high, instant, worker=worker, tag=tag, tolerance=late)
+        ]
+        return [msgspec.to_builtins(row) for row in sorted(found, key=lambda row: row.date)]
 
     async def delete(self, id: str) -> None:  # noqa: A002
         """Remove a task, whatever its status, with its history."""
@@ -276,18 +298,4 @@ class Client:
         raise Conflict(f"the task {id!r} changes too fast")
 
     def _date(self, date: Any) -> str:
-        if isinstance(date, str) and date.startswith("P"):
-            date = timedelta(milliseconds=checked("date", parse_elapsed, date))
-        if isinstance(date, timedelta):
-            return format_instant(now(self._clock) + round(date.total_seconds() * 1000))
-        if isinstance(date, datetime):
-            return (date if date.tzinfo else date.replace(tzinfo=UTC)).isoformat()
-        if not isinstance(date, str):
-            raise InvalidTask("date", f"expected `string`, got {type(date).__name__}")
-        checked("date", parse_instant, date)
-        return date
-
-
-def is_instant(date: object) -> bool:
-    """Tell whether a date was given as an instant: one relative to now is another each time it is resolved."""
-    return isinstance(date, datetime) or (isinstance(date, str) and not date.startswith("P"))
+        return resolved(date, now(self._clock))

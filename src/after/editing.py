@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from after import lifecycle
 from after.dates import format_instant, parse_elapsed, parse_instant
 from after.errors import BadRequest, Conflict, Forbidden, InvalidTask, Refusal
+from after.events import Requested
 from after.status import ENDED, STATUSES, Role, Status, refused
 from after.task import WORKER_FIELDS, Document, check, checked, converted, is_task
 
@@ -199,7 +200,7 @@ def edited(edit: Edit, task: Document, now: int, by: str = "client") -> Document
         changes["date"] = edit.date
     elif edit.shift is not None:
         changes["date"] = _shifted(task, edit.shift, now)
-    return lifecycle.apply(task, lifecycle.Requested(_ASKED[edit.action], changes, by), now)
+    return lifecycle.apply(task, Requested(_ASKED[edit.action], changes, by), now)
 
 
 def _shifted(task: Document, shift: int, now: int) -> str:

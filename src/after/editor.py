@@ -10,7 +10,7 @@ from after import editing
 from after.clock import Clock, now
 from after.editing import Edit
 from after.errors import Conflict, NotFound, Refusal
-from after.task import Document
+from after.task import Document, is_task
 
 TRIES = 10
 """How often a change is decided anew when somebody else was faster."""
@@ -69,7 +69,7 @@ class Editor:
 
     def _is_meant(self, task: Document) -> bool:
         # Who names a document that is no task is told so.
-        return self._edit.fits(task) or (self._edit.ids is not None and not editing.is_task(task))
+        return self._edit.fits(task) or (self._edit.ids is not None and not is_task(task))
 
     async def _write(
         self, tasks: Sequence[Document], changed: dict[str, Document], *, again: bool = False

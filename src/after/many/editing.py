@@ -1,4 +1,4 @@
-"""Changing many tasks in a database behind a URL, of either engine: what `POST /tasks/_edit` does, through documents."""
+"""Changing many tasks in a database behind a URL: what `POST /tasks/_edit` does, through documents."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from starlette.types import Scope
 from after.clock import Clock, now
 from after.errors import BadRequest, Conflict, Refusal, TooLarge
 from after.server import archives, listing
+from after.server.audits import Audits
 from after.server.edit_many import EditMany
 from after.server.feed import HEAD, Feed, Options
 from after.server.feed import PARAMETERS as FEED_PARAMETERS
@@ -29,7 +30,7 @@ from after.server.store import Store
 from after.server.workers import Workers
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-FUNCTIONS = frozenset({"_all_tasks", "_bulk", "_changes", "_edit", "_next", "workers"})
+FUNCTIONS = frozenset({"_all_tasks", "_audit", "_bulk", "_changes", "_edit", "_next", "workers"})
 """What stands below `/tasks` in the place of an id and is none."""
 
 
@@ -42,7 +43,7 @@ class Tasks:
         self._clock = clock
         self._posting = Posting(store, clock)
         self._workers = Workers(store, clock)
-        self._more = [*EditMany(store, clock).routes(), *Nexts(clock).routes()]
+        self._more = [*EditMany(store, clock).routes(), *Audits(store, clock).routes(), *Nexts(clock).routes()]
         self._description = encode(description())
 
     def routes(self) -> list[BaseRoute]:

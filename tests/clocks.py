@@ -5,7 +5,7 @@ Times that do not exist or come twice are recognised by PEP 495's `fold`, one by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from after.recurrence import Rule
@@ -74,18 +74,16 @@ def changes(zone: tzinfo, year: int, until: int | None = None) -> Iterator[int]:
     for sample in range(day + 86_400_000, end + 1, 86_400_000):
         following = offset_at(sample, zone)
         if following != offset:
-            yield next(
-                minute for minute in range(sample - 86_400_000, sample + 1, 60_000) if offset_at(minute, zone) != offset
-            )
+            minutes = range(sample - 86_400_000, sample + 1, 60_000)
+            yield next(minute for minute in minutes if offset_at(minute, zone) != offset)
             offset = following
 
 
-def offset_at(moment: int, zone: tzinfo) -> timedelta | None:
-    return (EPOCH + moment * MILLISECOND).astimezone(zone).utcoffset()
+def offset_at(moment: int, zone: tzinfo) -> timedelta:
+    offset = (EPOCH + moment * MILLISECOND).astimezone(zone).utcoffset()
+    assert offset is not None
+    return offset
 
 
 def always(_: datetime) -> bool:
     return True
-
-
-Matches = Callable[[datetime], bool]

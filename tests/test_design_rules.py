@@ -265,6 +265,7 @@ def test_what_clients_ask_for_passes_the_rules() -> None:
     known = {**BASE, **told, "runs": 5, "occurrence": {"start": AT, "date": AT, "number": 4}}
     for stored, status, changes in (
         ({**known, "status": "done", "result": 5}, "schedule", {}),
+        ({**known, "status": "done", "repeat": "R//P1D"}, "schedule", {}),
         ({**known, "status": "waiting"}, "reschedule", {"date": "2027-01-01"}),
         ({**known, "status": "waiting", "occurrence": None}, "reschedule", {"date": "2027-01-01"}),
         ({**known, "status": "waiting"}, "reschedule", {"repeat": "R//P1D", "date": None}),

@@ -14,6 +14,7 @@ from after.ended import ended, lost
 from after.errors import Forbidden, InvalidTask
 from after.events import Claimed, Ended, Event, Finished, Freed, Lost, Released, Requested, Started
 from after.recurrence import rule
+from after.repeat import Repeat
 from after.repeating import Next, Over, repeats
 from after.status import ENDED, NEW_BY_CLIENT, Role, Status, refused
 from after.step import attempt_of, given_back, moved, status_of, without
@@ -31,14 +32,22 @@ def create(given: Document, now: int, by: str = "client") -> Document:
     _refuse_worker_fields(given, {})
     instant = now if fields.date is None else parse_instant(fields.date)
     if fields.repeat is not None:
-        first = rule(fields.repeat, instant).first()
-        if first is None:
-            raise InvalidTask("repeat", "has no occurrence at or after the task's date")
-        instant = first
+        instant = _first(fields.repeat, instant, dated=fields.date is not None)
     date = format_instant(instant)
     entry = {"at": format_instant(now), "status": status.value, "by": by, "date": date}
     own = without(given, "type", *WORKER_FIELDS)
     return {"type": "task", **own, "date": date, "status": status.value, "history": [entry]}
+
+
+def _first(repeat: str | Repeat, date: int, *, dated: bool) -> int:
+    """Give the first occurrence of a new task; `dated` tells that it was given its date."""
+    series = rule(repeat, date)
+    if dated and isinstance(repeat, str) and series.start != date:
+        raise InvalidTask("repeat", f"{repeat!r:.80} does not start at the task's `date`")
+    first = series.first()
+    if first is None:
+        raise InvalidTask("repeat", "has no occurrence at or after the task's `date`")
+    return first
 
 
 def apply(task: Document, event: Event, now: int) -> Document:
@@ -125,7 +134,7 @@ def _requested(task: Document, event: Requested, now: int) -> Document:
         changed.pop("ready", None)
     fields = check(changed)
     date = format_instant(now if fields.date is None else parse_instant(fields.date))
-    if "date" in changes or "repeat" in changes:
+    if "date" in changes or "repeat" in changes or event.status == Status.SCHEDULE:
         changed = _rearranged(changed, changes, date)
     entry = history.entry(now, event.status, event.by, date=date if date != task.get("date") else None)
     return {**changed, "type": "task", "date": date, "history": [*history.told(task, now), entry]}
@@ -139,9 +148,11 @@ def _rearranged(changed: Document, changes: Document, date: str) -> Document:
     """Give a task whose date or repetition a client has changed.
 
     The next run is at the date that was given, also where the rule has no occurrence then, and the series is counted
-    from it. Where only the repetition was given, a worker looks for the first occurrence of the new one.
+    from it. Where only the repetition was given, or a series by a rule begins anew, a worker looks for its first
+    occurrence.
     """
-    if changed.get("repeat") is None or changes.get("date") is None or status_of(changed) == Status.SCHEDULE:
+    repeat, anew = changed.get("repeat"), changed["status"] == Status.SCHEDULE
+    if repeat is None or (anew and not isinstance(repeat, str)) or (changes.get("date") is None and not anew):
         return without(changed, "occurrence")
     number = (changed.get("occurrence") or {}).get("number", 1)
     return {**changed, "attempt": 0, "occurrence": {"start": date, "date": date, "number": number}}

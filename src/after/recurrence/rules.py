@@ -115,7 +115,7 @@ def _rule(repeat: str | Repeat, start: int) -> Rule:
         raise InvalidTask("repeat", "expected exactly one of interval, cron, rrule")
     if len(given[0]) > MAX_TEXT:
         raise InvalidTask("repeat", f"a text of {len(given[0])} characters is longer than {MAX_TEXT}")
-    zone = _checked("repeat.timezone", parse_zone, repeat.timezone or "UTC")
+    zone = _checked("repeat.timezone", parse_zone, "UTC" if repeat.timezone is None else repeat.timezone)
     dst = repeat.dst or Dst()
     until = LATEST if repeat.until is None else _checked("repeat.until", parse_instant, repeat.until)
     if repeat.jitter is not None:
@@ -139,11 +139,7 @@ def check_repeat(repeat: str | Repeat, date: int | None) -> None:
     over before it begins.
     """
     found = rule(repeat, _SOMEWHEN if date is None else date)
-    if date is None:
-        return
-    if isinstance(repeat, str) and found.start != date:
-        raise InvalidTask("repeat", f"{repeat!r:.80} does not start at the task's `date`")
-    if found.first() is None:
+    if date is not None and found.first() is None:
         raise InvalidTask("repeat", "has no occurrence at or after the task's `date`")
 
 

@@ -16,15 +16,22 @@ exports.create = function (given, now, by) {
     throw errors.forbidden(status.refused(null, wanted, "client"));
   }
   refuseWorkerFields(given, {});
-  const date = dates.formatInstant(isAbsent(given.date) ? firstDate(given, now) : dates.parseInstant(given.date));
+  const date = dates.formatInstant(isAbsent(given.date) ? begun(given, now) : dates.parseInstant(given.date));
+  if (!isAbsent(given.repeat)) {
+    repeat.checkStart(given.repeat, dates.parseInstant(date));
+  }
   const entry = { at: dates.formatInstant(now), status: wanted, by: by, date: date };
   const own = json.without(given, table.workerFields.concat(["type"]));
   return { type: "task", ...own, date: date, status: wanted, history: [entry] };
 };
 
-// The date of a task that was given none.
-function firstDate(given, now) {
-  return isAbsent(given.repeat) ? now : repeat.begin(given.repeat, now);
+// The date of a task that was given none: now, or the start that its `repeat` names.
+function begun(given, now) {
+  const start = isAbsent(given.repeat) ? null : repeat.start(given.repeat);
+  if (start === null && !isAbsent(given.repeat)) {
+    repeat.check(given.repeat, now);
+  }
+  return start === null ? now : start;
 }
 
 // The task that a client's request `{status, changes, by}` makes of a stored one, which stays as it is.
@@ -46,7 +53,7 @@ exports.requested = function (stored, request, now) {
   }
   task.check(changed);
   const date = dates.formatInstant(isAbsent(changed.date) ? now : dates.parseInstant(changed.date));
-  if (json.has(changes, "date") || json.has(changes, "repeat")) {
+  if (request.status === "schedule" || json.has(changes, "date") || json.has(changes, "repeat")) {
     rearrange(changed, changes, date);
   }
   const entry = { at: dates.formatInstant(now), status: request.status, by: request.by };
@@ -69,11 +76,13 @@ function begin(changed, date) {
 }
 
 // A client has changed the date or the repetition. The next run is at the date that was given, and the series is counted
-// from it. Where only the repetition was given, a worker looks for the first occurrence of the new one.
+// from it. Where only the repetition was given, or a series by a rule begins anew, a worker looks for its first occurrence.
 function rearrange(changed, changes, date) {
   const number = (changed.occurrence || {}).number;
   delete changed.occurrence;
-  if (!isAbsent(changed.repeat) && !isAbsent(changes.date) && changed.status !== "schedule") {
+  const rule = changed.repeat;
+  const begins = changed.status === "schedule" && typeof rule !== "string";
+  if (!isAbsent(rule) && !begins && (!isAbsent(changes.date) || changed.status === "schedule")) {
     changed.attempt = 0;
     changed.occurrence = { start: date, date: date, number: number === undefined ? 1 : number };
   }
@@ -82,7 +91,10 @@ function rearrange(changed, changes, date) {
 // The history so far; a change that went round the interface has no entry of its own yet and gets one.
 function told(stored, old, now) {
   const history = Array.isArray(stored.history) ? stored.history.filter((one) => json.typeOf(one) === "object") : [];
-  if (history.length && history[history.length - 1].status === old) {
+  const last = history.length ? history[history.length - 1] : {};
+  // The entry of a finished run, after which the task goes on to the next one.
+  const goesOn = json.has(last, "next") && ["waiting", "scheduled", "running"].includes(old);
+  if (last.status === old || goesOn) {
     return history;
   }
   return history.concat([{ at: dates.formatInstant(now), status: old, by: "document" }]);

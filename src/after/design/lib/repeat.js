@@ -14,10 +14,7 @@ const KINDS = ["interval", "cron", "rrule"];
 // it has none or occurrences are not counted from it.
 exports.check = function (repeat, date) {
   if (typeof repeat === "string") {
-    const start = repetition(repeat);
-    if (date !== null && start !== null && start !== date) {
-      throw errors.invalidTask("repeat", shown(repeat) + " does not start at the task's `date`");
-    }
+    repetition(repeat);
     return;
   }
   const given = KINDS.filter((kind) => isGiven(repeat[kind]));
@@ -40,19 +37,19 @@ exports.check = function (repeat, date) {
   }
 };
 
-// The date of a task with a sound `repeat` that was given none: the start that `repeat` names, or now.
-exports.begin = function (repeat, now) {
-  if (typeof repeat === "string") {
-    const start = repetition(repeat);
-    return start === null ? now : start;
-  }
-  if (isGiven(repeat.interval) && isGiven(repeat.until) && dates.parseInstant(repeat.until) < now) {
-    throw errors.invalidTask("repeat", "has no occurrence at or after the task's date");
-  }
-  return now;
+// The start that a text of the form `Rn/START/PERIOD` names, null where it names none; throws for any other text.
+exports.start = function (repeat) {
+  return typeof repeat === "string" ? repetition(repeat) : null;
 };
 
-// The start that a text of the form `Rn/START/PERIOD` names, null where it names none; throws for any other text.
+// Throw where a new task's `date` is not the start that its `repeat` names.
+exports.checkStart = function (repeat, date) {
+  const start = exports.start(repeat);
+  if (start !== null && start !== date) {
+    throw errors.invalidTask("repeat", shown(repeat) + " does not start at the task's `date`");
+  }
+};
+
 function repetition(text) {
   const match = json.length(text) <= MAX_TEXT ? /^R([0-9]*)\/([^]*)$/.exec(text) : null;
   const parts = match === null ? [] : match[2].split("/");

@@ -195,6 +195,7 @@ class Server:
         self.url = f"http://{self.host}:{self.port}"
         self.database = f"{self.url}/after"
         self.seconds = SECONDS
+        self._going = threading.Event()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="server")
         self._thread.start()
@@ -215,6 +216,14 @@ class Server:
         self._started.set()
         async with self.engine.store:
             await self._uvicorn.serve(sockets=[self._socket])
+
+    def pause(self) -> None:
+        """Answer nothing until `resume`."""
+        self._going.clear()
+        self._loop.call_soon_threadsafe(self._going.wait, SECONDS)
+
+    def resume(self) -> None:
+        self._going.set()
 
     def stop(self) -> None:
         """Stop as a signal would: answers are finished, feeds ended, the store closed."""

@@ -283,8 +283,3 @@ async def test_a_worker_has_no_shell_unless_it_has_commands(server: Server, tmp_
             worker.wait_for("started as")
             task = await run_to_the_end(client, "shell", "say")
     assert task["error"]["type"] == "UnknownJob"
-
-
-def test_a_worker_without_any_job_is_refused() -> None:
-    code, _, err = after("start", "manobi")
-    assert (code, err) == (1, "after: this worker would have no jobs: name some by --jobs or --command\n")

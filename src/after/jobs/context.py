@@ -81,6 +81,10 @@ class TaskContext:
         """Add a line to the task's log; the last 100 of a run are kept."""
         self._add({"at": format_instant(int(self._clock.time() * 1000)), "text": _line(text)})
 
+    def hear_results(self, results: Mapping[str, Any]) -> None:
+        """Take in what the tasks returned that this one waited for."""
+        self._results = results
+
     def cancel(self) -> None:
         """Ask the job to end; `canceled` becomes true."""
         self._canceled = True

@@ -81,5 +81,6 @@ def _loaded(load: Callable[[], object], place: str) -> ModuleType:
         raise  # of a process with a limit; that is no fault of the module
     except (Exception, SystemExit) as error:
         raise JobError(f"{place!r} does not load: {type(error).__name__}: {error}") from error
-    assert isinstance(module, ModuleType), f"{place!r} is not a module"
+    if not isinstance(module, ModuleType):
+        raise JobError(f"{place!r} is not a module")
     return module

@@ -28,8 +28,11 @@ EXAMPLES = 50
 OPERATIONS = {
     "/tasks": {"get", "post"},
     "/tasks/_all_tasks": {"get"},
+    "/tasks/_audit": {"get"},
     "/tasks/_bulk": {"post"},
     "/tasks/_changes": {"get"},
+    "/tasks/_edit": {"post"},
+    "/tasks/_next": {"get"},
     "/tasks/workers": {"get"},
     "/tasks/workers/{name}": {"get", "post"},
     "/tasks/{id}": {"get", "post", "delete"},

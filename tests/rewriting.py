@@ -61,7 +61,7 @@ class Rewriting(NamedTuple):
     def _answer(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         kind, name, what = path.split("/")
         if kind == "_list":
-            keys = {name: json.loads(value) for name, value in query.items() if name in ("startkey", "endkey")}
+            keys = {name: json.loads(value) for name, value in query.items() if name in ("startkey", "endkey", "keys")}
             return self.design.list(name, self._rows(what, {**query, **keys}), {"query": query})
         assert kind == "_show"
         identity = unquote(what)
@@ -79,6 +79,9 @@ class Rewriting(NamedTuple):
             for key, _ in self.design.function(f"views/{view}", document)
         ]
         found.sort(key=lambda row: row[:2])
+        if "keys" in query:
+            wanted = [collation_key(key) for key in query["keys"]]
+            found = [row for key in wanted for row in found if row[0] == key]
         if "startkey" in query:
             low = (collation_key(query["startkey"]), query.get("startkey_docid", ""))
             high = collation_key(query["endkey"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
@@ -143,8 +145,19 @@ def speaking(place: Place, route: Route | None = None) -> Client:
 class Server(Running):
     """The server of `after.testing`, with what the conformance suite asks of every engine."""
 
-    seconds = SECONDS
+    def __init__(self, path: Path | None) -> None:
+        self.seconds = SECONDS
+        self._going = threading.Event()
+        super().__init__(path)
 
     def route(self, path: str) -> tuple[str, dict[str, str]]:
         """Be the route to itself."""
         return straight(path)
+
+    def pause(self) -> None:
+        """Answer nothing until `resume`."""
+        self._going.clear()
+        self._loop.call_soon_threadsafe(self._going.wait, SECONDS)
+
+    def resume(self) -> None:
+        self._going.set()

@@ -12,8 +12,9 @@ from javascript import Thrown, javascript
 from msgspec.structs import fields
 
 from after.errors import Refusal
+from after.events import Requested
 from after.idempotence import difference
-from after.lifecycle import Requested, apply, create
+from after.lifecycle import apply, create
 from after.status import Role, Status, refused
 from after.task import (
     RESERVED_IDS,

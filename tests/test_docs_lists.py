@@ -27,7 +27,7 @@ from after.server.app import Engine
 from after.server.viewrows import VIEWS
 from after.status import TRANSITIONS, Role, Status
 from after.task import MAX_ID_LENGTH, WORKER_FIELDS, Entry, Fields, Retry, check
-from after.worker import finder, holdings, outbox, presence, worker
+from after.worker import finder, outbox, presence, room, worker
 
 TASKS, HTTP, CLI = (ROOT / "docs" / name for name in ("tasks.md", "http.md", "cli.md"))
 PYTHON, JOBS, WORKER = (ROOT / "docs" / name for name in ("python.md", "jobs.md", "worker.md"))
@@ -198,7 +198,7 @@ def test_limits_are_those_of_the_code() -> None:
         "silence of a node after which the next is asked": transport.PATIENCE,
         "a connection that is not made": transport.CONNECT_SECONDS,
         "silence of the changes feed after which it is followed elsewhere": 3 * finder.HEARTBEAT,
-        "tasks in the memory of a process": holdings.MAX_HELD,
+        "tasks in the memory of a process": room.MAX_HELD,
         "difference of clocks at which it warns": presence.WARN_SKEW,
         "difference of clocks at which it claims nothing": presence.MAX_SKEW,
         "progress and log of a running job are written": outbox.PROGRESS_DELAY,

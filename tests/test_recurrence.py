@@ -26,7 +26,9 @@ instants = st.integers(parse_instant("1960-01-01"), parse_instant("2060-01-01"))
 def occurrences(interval: Interval, after: str, count: int) -> list[str]:
     found, instant = [], parse_instant(after)
     for _ in range(count):
-        instant = interval.next(instant)
+        following = interval.next(instant)
+        assert following is not None
+        instant = following
         found.append(format_instant(instant)[:16])
     return found
 
@@ -129,8 +131,7 @@ def test_the_end_of_the_calendar_is_an_error_not_a_wrong_date() -> None:
     daily = every("P1D", "9999-12-30T12:00")
     assert occurrences(daily, "9999-12-30T12:00", 1) == ["9999-12-31T12:00"]
     for interval in (daily, every("PT5H", "2026-01-01"), every("P9999Y", "2026-01-01"), every("P1M", "2026-01-31")):
-        with pytest.raises(OverflowError, match="past the year 9999"):
-            interval.next(parse_instant("9999-12-31T23:00"))
+        assert interval.next(parse_instant("9999-12-31T23:00")) is None
 
 
 def test_an_interval_must_advance() -> None:

@@ -20,6 +20,7 @@ from after.database import DEFAULT_URL, Database
 from after.database.database import ViewRow, Written
 from after.dates import format_instant, parse_elapsed, parse_instant
 from after.errors import Conflict, InvalidTask, NotFound, Refusal, Unreachable
+from after.events import Requested
 from after.idempotence import difference
 from after.status import ENDED, Status
 from after.task import Document, check_id, checked, is_task
@@ -227,7 +228,7 @@ class Client:
             document = await self.get(id)
             if changed and changed["history"][-1] in (document.get("history") or ()):
                 return document  # ours was taken and its answer lost; a worker has gone on from it
-            event = lifecycle.Requested(status, changes, self._by)
+            event = Requested(status, changes, self._by)
             changed = lifecycle.apply(document, event, now(self._clock))
             try:
                 return {**changed, "_rev": await self._database.put(changed)}

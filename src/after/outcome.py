@@ -25,10 +25,14 @@ class Done(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """The job failed. `final` means that another try would fail in the same way."""
+    """The job failed. `final` means that another try would fail in the same way.
+
+    `wait` is how many ms the next try should wait at the least, where who was asked has said so.
+    """
 
     error: Failure
     final: bool = False
+    wait: int | None = None
 
 
 class Stopped(Struct, frozen=True):

@@ -13,8 +13,9 @@ from typing import Any, Self
 from after.clock import Clock, SystemClock, now
 from after.dates import Duration, parse_duration, parse_elapsed, parse_instant
 from after.drivers import Call, LoopDriver, ThreadDriver
-from after.recurrence import Interval, parse_zone
-from after.timers import RepeatingTimer, Timer, Timers
+from after.recurrence import Interval, Zoned, cron, parse_zone
+from after.repeat import Dst, Gap, Overlap
+from after.timers import RepeatingTimer, Series, Timer, Timers
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -95,6 +96,8 @@ class Scheduler:
         *arguments: Any,
         timezone: str | tzinfo = UTC,
         start: datetime | str | int | None = None,
+        gap: Gap = "shift",
+        overlap: Overlap = "first",
     ) -> Timer:
         """Call `function` with `arguments` at each `start + k * interval`; without `start` first after one interval.
 
@@ -106,11 +109,33 @@ class Scheduler:
         first call would be past the year 9999.
         """
         length = parse_duration(interval) if isinstance(interval, str) else _duration(interval)
-        zone = parse_zone(timezone) if isinstance(timezone, str) else timezone
         present = now(self._clock)
         anchor = present if start is None else _instant(start)
-        repetition = Interval(length, anchor, zone)
-        timer = RepeatingTimer(repetition.next(present), function, arguments, self, interval=repetition)
+        return self._repeat(Interval(length, anchor, _zone(timezone), Dst(gap, overlap)), function, arguments)
+
+    def cron(
+        self,
+        expression: str,
+        function: Callable[..., object],
+        *arguments: Any,
+        timezone: str | tzinfo = UTC,
+        gap: Gap = "shift",
+        overlap: Overlap = "first",
+    ) -> Timer:
+        """Call `function` with `arguments` at the times of a cron expression, as a clock in `timezone` shows them.
+
+        `expression` has five fields, or six with the seconds first, or is such as `@daily`. A time that a change of
+        the clocks leaves out is moved forward by the length of the gap (`gap="shift"`) or left out (`"skip"`), and one
+        that comes twice is taken as `overlap` says: `"first"`, `"second"` or `"both"`. Missed occurrences are made up
+        for by one call, as `every` does. Raises `ValueError` for what is not a cron expression or a time zone.
+        """
+        return self._repeat(Zoned(cron(expression), _zone(timezone), Dst(gap, overlap)), function, arguments)
+
+    def _repeat(self, series: Series, function: Callable[..., object], arguments: tuple[Any, ...]) -> Timer:
+        first = series.next(now(self._clock))
+        if first is None:
+            raise OverflowError("the first call would be past the year 9999")
+        timer = RepeatingTimer(first, function, arguments, self, series=series)
         self._insert(timer)
         return timer
 
@@ -242,6 +267,10 @@ def _instant(date: datetime | str | int) -> int:
     if isinstance(date, int):
         return date
     raise TypeError(f"{date!r} is not a date: a datetime, ISO 8601 text or whole milliseconds since the epoch")
+
+
+def _zone(timezone: str | tzinfo) -> tzinfo:
+    return parse_zone(timezone) if isinstance(timezone, str) else timezone
 
 
 def _duration(length: timedelta) -> Duration:

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from after.dates import parse_elapsed, parse_instant
 from after.errors import BadRequest, InvalidTask
+from after.recurrence import check_repeat
 from after.repeat import CatchUp, Gap, Overlap, Repeat
 from after.status import STATUSES, Status
 
@@ -159,6 +160,8 @@ def check(document: object) -> Fields:
         raise _explained(str(error), document) from None
     if fields.date is not None:
         checked("date", parse_instant, fields.date)
+    if fields.repeat is not None:
+        _check_repeat(fields.repeat, fields)
     if fields.timeout is not None:
         checked("timeout", parse_elapsed, fields.timeout)
     if fields.expires is not None:
@@ -168,10 +171,20 @@ def check(document: object) -> Fields:
     if fields.after is not None and len(fields.after) > MAX_DEPENDENCIES:
         raise InvalidTask("after", f"expected at most {MAX_DEPENDENCIES} ids, got {len(fields.after)}")
     if fields.retry is not None:
-        checked("retry.interval", parse_elapsed, fields.retry.interval)
-        if fields.retry.max is not None:
-            checked("retry.max", parse_elapsed, fields.retry.max)
+        _check_retry(fields.retry)
     return fields
+
+
+def _check_repeat(repeat: str | Repeat, fields: Fields) -> None:
+    # A series that has begun counts its occurrences from elsewhere than the date.
+    counted = fields.date if fields.occurrence is None else None
+    check_repeat(repeat, parse_instant(counted) if counted is not None else None)
+
+
+def _check_retry(retry: Retry) -> None:
+    checked("retry.interval", parse_elapsed, retry.interval)
+    if retry.max is not None:
+        checked("retry.max", parse_elapsed, retry.max)
 
 
 def checked(field: str, parse: Any, text: str) -> int:
@@ -201,6 +214,11 @@ def holder_of(document: Mapping[str, Any]) -> str | None:
     """Give the process that has claimed a task, None where nobody has."""
     claim = document.get("claim")
     return claim.get("instance") if isinstance(claim, dict) else None
+
+
+def is_blocked(document: Mapping[str, Any]) -> bool:
+    """Tell whether a task still waits for others to be done."""
+    return bool(document.get("after")) and document.get("ready") is not True
 
 
 def due(document: Mapping[str, Any]) -> int:

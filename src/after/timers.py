@@ -9,8 +9,6 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from after.recurrence import Interval
-
 
 class Home(Protocol):
     """What a timer belongs to, and what it asks to be dropped or moved."""
@@ -66,17 +64,26 @@ class Timer(Struct, eq=False, gc=False):
         self.drop()
 
 
+class Series(Protocol):
+    """The instants at which a timer fires."""
+
+    def next(self, after: int) -> int | None:
+        """Give the first one strictly later; None where there is none."""
+        ...
+
+
 class RepeatingTimer(Timer, kw_only=True, eq=False, gc=False):
     """A timer that is inserted anew after each call, with the `date` that it got when the call began."""
 
-    interval: Interval
+    series: Series
 
     def begin(self, now: int) -> None:
         """Set `date` to the occurrence after `now`, so that all that were missed are made up for by this call."""
-        try:
-            self.date = self.interval.next(now)
-        except OverflowError:
+        following = self.series.next(now)
+        if following is None:
             self.drop()
+        else:
+            self.date = following
 
 
 class Timers:

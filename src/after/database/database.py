@@ -209,6 +209,13 @@ class Database:
                 f"{self.url} has no view {name!r} of After ({error.reason}); run: after install {self.url}"
             ) from None
 
+    async def view_keys(self, name: str, keys: Sequence[object], **parameters: object) -> list[ViewRow]:
+        """Give the rows of one of After's views that have one of these keys, however many keys they are."""
+        if not keys:
+            return []
+        body = {"keys": keys, **parameters}
+        return _read(_rows, await self.request("POST", f"_design/after/_view/{name}", body=body)).rows
+
     async def pages(
         self, name: str, *, startkey: object, size: int, **parameters: object
     ) -> AsyncIterator[list[ViewRow]]:
@@ -229,12 +236,16 @@ class Database:
         """Give the rows of `_all_docs`. Parameters are CouchDB's, as Python values."""
         return await self._read("_all_docs", parameters)
 
+    async def all_of(self, identities: Sequence[str]) -> list[ViewRow]:
+        """Give the rows of `_all_docs` for these ids, without a document where there is none or it is deleted."""
+        if not identities:
+            return []
+        content = await self.request("POST", "_all_docs", query={"include_docs": "true"}, body={"keys": identities})
+        return _read(_rows, content).rows
+
     async def get_many(self, identities: list[str]) -> dict[str, Document]:
         """Give those of the documents that exist, by id."""
-        if not identities:
-            return {}
-        content = await self.request("POST", "_all_docs", query={"include_docs": "true"}, body={"keys": identities})
-        return {row.id: row.doc for row in _read(_rows, content).rows if row.doc is not None}
+        return {row.id: row.doc for row in await self.all_of(identities) if row.doc is not None}
 
     def changes(
         self, *, since: object, selector: Mapping[str, Any], heartbeat: float = 5.0

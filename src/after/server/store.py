@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from after.errors import AfterError, NotFound
 from after.server import sql
+from after.server.migration import migrate
 from after.server.rows import Answer, Change, Edit, Row
 from after.server.writer import Writer
 
@@ -189,13 +190,11 @@ def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> str:
-    """Make the tables in a new file; give the database's uuid."""
+    """Make the tables in a new file, or bring an older one to their form of today; give the database's uuid."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables == 0:
         connection.executescript(sql.creation(uuid.uuid4().hex))
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != sql.SCHEMA_VERSION:
-        raise AfterError(f"{path} has the schema {version}, this After reads {sql.SCHEMA_VERSION}")
+    migrate(connection, path)
     return str(connection.execute("SELECT value FROM property WHERE name = 'uuid'").fetchone()[0])
 
 

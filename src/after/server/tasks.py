@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from after.clock import Clock, now
 from after.errors import BadRequest, Conflict, Refusal, TooLarge
-from after.server import listing
+from after.server import archives, listing
 from after.server.feed import HEAD, Feed, Options
 from after.server.feed import PARAMETERS as FEED_PARAMETERS
 from after.server.http import JSON, MAX_DOCUMENTS, NEW_REV, body, decode_document, parameters, split
@@ -25,7 +25,6 @@ from after.server.protocol import matches_etag, streamed
 from after.server.rows import Edit, encode
 from after.server.store import Store
 from after.server.workers import Workers
-from after.status import Role
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 FUNCTIONS = frozenset({"_all_tasks", "_bulk", "_changes", "workers"})
@@ -97,7 +96,8 @@ class Tasks:
             row = task_row(self._store, identity)
             if rev not in (None, ANY, row.rev):
                 raise Conflict(f"_rev: {rev!r:.80} is not the current revision of {identity!r}")
-            (answer,) = await self._store.write([Edit(identity, row.rev, {}, b"{}", None, True, Role.CLIENT)])
+            along = archives.deletions(self._store, row.document())
+            (answer,) = await self._store.write([Edit(identity, row.rev, {}, b"{}", None, deleted=True, along=along)])
             if not isinstance(answer, Conflict):
                 break
         if isinstance(answer, Refusal):
@@ -117,9 +117,9 @@ class Tasks:
         if "cursor" in given:
             (first,) = listing.from_cursor(given["cursor"], secret, tuple[int])
         last = first + listing.limit(given)
-        entries = task_row(self._store, _id(request)).document().get("history") or []
-        cursor = listing.to_cursor((last,), secret) if last < len(entries) else None
-        return JSON({"history": entries[first:last], "cursor": cursor})
+        task = task_row(self._store, _id(request)).document()
+        cursor = listing.to_cursor((last,), secret) if last < archives.length(task) else None
+        return JSON({"history": archives.entries(self._store, task, first, last), "cursor": cursor})
 
     async def changes(self, request: Request) -> Response:
         """Tell the changes of tasks, those that were and those to come."""

@@ -3,7 +3,10 @@
 | view | key | value |
 |---|---|---|
 | `due` | [worker, ms] | null; tasks that a worker has to act on, requests at 0, the others at their date |
+| `blocked` | [id] | the worker of a task that waits until the task with this id is done; such a task is not in `due` |
 | `held` | [worker, instance] | null; tasks that a worker process holds |
+| `keyed` | [worker, key, place, ms] | the worker process that holds it, or null; open tasks with a `key`, by place |
+| `moved` | [ms] | the worker of a task whose history may tell of dates before its own |
 | `by_date` | [ms] | null |
 | `by_status` | [status, ms] | null |
 | `by_worker` | [worker, status, ms] | null; reduced by `_count`, as CouchDB does unless told `reduce=false` |
@@ -11,7 +14,7 @@
 | `conflicts` | [id] | the worker of a document with conflicting revisions, where it has one |
 
 A task without a date counts as one of 1970. `total_rows` is told where it is known without counting, `offset` where
-it is plain; both are left out of the views `due`, `held`, `workers` and `conflicts`.
+it is plain; both are told of the views `by_…` only.
 """
 
 from __future__ import annotations

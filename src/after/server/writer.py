@@ -107,7 +107,7 @@ class Writer:
     def _write(self, requests: list[Edits]) -> None:
         try:
             with transaction(self._connection):
-                group = Group(self._connection, self._seq, [edit.id for request in requests for edit in request.edits])
+                group = Group(self._connection, self._seq, _ids(requests))
                 answers = [[group.edit(edit) for edit in request.edits] for request in requests]
                 changes = group.store()
         except Exception as error:
@@ -146,6 +146,12 @@ class Writer:
         for item in items:
             if not item.future.done():
                 item.future.set_exception(Unavailable(f"the database did not take the write: {error}"))
+
+
+def _ids(requests: list[Edits]) -> list[str]:
+    """Give the ids of all documents that are written, those that go along with others too."""
+    edits = [edit for request in requests for edit in request.edits]
+    return [edit.id for edit in edits] + [one.id for edit in edits if edit.along for one in edit.along]
 
 
 @contextmanager

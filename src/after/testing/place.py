@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from after import history
 from after.clock import now
 from after.database import Database
-from after.database.database import Written
-from after.errors import Conflict
+from after.errors import Conflict, Refusal
+from after.events import Claimed, Ended, Finished, Released, Started
 from after.jobs.context import TaskContext
 from after.jobs.job import Job
 from after.jobs.run import run
-from after.lifecycle import Claimed, Ended, Released, Started, apply
+from after.lifecycle import apply
 from after.outcome import Failed, Outcome, failed
+from after.repeating import repeats
 from after.status import ENDED, HELD, Status
 from after.task import Document, due, holder_of
 from after.testing.clock import TurnableClock
-from after.worker.held import generation
+from after.worker.archiving import settle
+from after.worker.held import Held, generation
 from after.worker.plan import Plan, runnable
 from after.worker.runs import _outcome, _seconds
+
+Decision = Plan | Ended | Released | Finished
 
 INSTANCE = "testing"
 """The name under which the history tells what was done here."""
@@ -39,26 +44,31 @@ class Place:
         self._clock = clock
         self._jobs = jobs
 
-    async def work(self, task: Document, decision: Plan | Ended | Released) -> Document | None:
-        """Carry out what was decided about a task; give it as it is stored when it has run, or cannot be run.
+    async def work(self, task: Document, decision: Decision) -> list[Document]:
+        """Carry out what was decided about a task; give it as it is stored after each run, or when it cannot be run.
 
-        None where it was only put back, or somebody else was faster.
+        None of it where it was only put back, or somebody else was faster.
         """
         if decision is Plan.CLAIM:
             return await self._claim(task)
         assert not isinstance(decision, Plan)
         stored = await self._record(task, decision)
-        return None if isinstance(decision, Released) else stored
+        return [] if stored is None or isinstance(decision, Released) else [stored]
 
-    async def _claim(self, task: Document) -> Document | None:
+    async def _claim(self, task: Document) -> list[Document]:
         claimed = apply(task, Claimed(INSTANCE), now(self._clock))
         (answer,) = await self._database.write([claimed])
-        if isinstance(answer, Written):
-            claimed["_rev"] = answer.rev
-            return await self._run(claimed)
         if isinstance(answer, Conflict):
-            return None
-        raise answer
+            return []
+        if isinstance(answer, Refusal):
+            raise answer
+        claimed["_rev"] = answer.rev
+        ran: list[Document] = []
+        held: Document | None = claimed
+        while held is not None and held["status"] == Status.SCHEDULED:
+            held = await self._run(held)
+            ran += [] if held is None else [held]
+        return ran
 
     async def _run(self, task: Document) -> Document | None:
         instant = now(self._clock)
@@ -76,7 +86,10 @@ class Place:
         finally:  # also where the test is stopped: the task is not left in the hands of nobody
             outcome = await _end(running, context)
             duration = round((self._clock.monotonic() - began) * 1000, 3)
-            stored = await self._record(task, Ended(INSTANCE, outcome, started, duration, job.retry), context)
+            # A repeating task is kept for the next of its occurrences that have passed already.
+            keep = now(self._clock) if repeats(task) and not task.get("key") else None
+            ended = Ended(INSTANCE, outcome, started, duration, job.retry, keep=keep)
+            stored = await self._record(task, ended, context)
         return stored
 
     async def _wait(self, running: asyncio.Task[Outcome], task: Document, context: TaskContext) -> None:
@@ -93,7 +106,7 @@ class Place:
 
     async def _listen(self, running: asyncio.Task[Outcome], task: Document, context: TaskContext) -> None:
         since = (await self._database.info())["update_seq"]
-        newest = (await self._database.get_many([task["_id"]])).get(task["_id"])
+        newest = await self._newest(task)
         if not _is_wanted(task, newest):
             _stop(running, context)
         async for changes in self._database.changes(since=since, selector={"_id": task["_id"]}):
@@ -101,7 +114,7 @@ class Place:
                 _stop(running, context)
 
     async def _record(
-        self, task: Document, event: Ended | Released, context: TaskContext | None = None
+        self, task: Document, event: Ended | Released | Finished, context: TaskContext | None = None
     ) -> Document | None:
         """Write what has become of a task; give it as it is stored then, None where it is there no more."""
         refused = False
@@ -109,12 +122,11 @@ class Place:
             told = apply(task, event, now(self._clock))
             if context is not None:
                 told |= context.said()
-            (answer,) = await self._database.write([told])
-            if isinstance(answer, Written):
-                told["_rev"] = answer.rev
-                return told
+            answer = await self._write(told)
+            if not isinstance(answer, Refusal):
+                return answer
             if isinstance(answer, Conflict):
-                newer = (await self._database.get_many([task["_id"]])).get(task["_id"])
+                newer = await self._newest(task)
                 if newer is None or holder_of(newer) != INSTANCE or newer["status"] in ENDED:
                     return newer
                 task = newer
@@ -124,6 +136,21 @@ class Place:
                 refused, context = True, None
                 outcome = failed("Refused", f"the outcome could not be written: {answer.reason}", final=True)
                 event = Ended(INSTANCE, outcome, getattr(event, "started", None), getattr(event, "duration", 0.0))
+
+    async def _write(self, task: Document) -> Document | Refusal:
+        """Write a task, and the archive that takes over the oldest of a long history; give it as it is stored then."""
+        archive = history.archive(task)
+        answer, *archived = await self._database.write([task] if archive is None else [task, archive])
+        if isinstance(answer, Refusal):
+            return answer
+        task["_rev"] = answer.rev
+        if archive is None:
+            return task
+        await settle(self._database, [(Held(task), archive)], archived)
+        return await self._newest(task) or task
+
+    async def _newest(self, task: Document) -> Document | None:
+        return (await self._database.get_many([task["_id"]])).get(task["_id"])
 
 
 def _is_wanted(task: Document, newest: Document | None) -> bool:

@@ -10,10 +10,11 @@ from after.clock import now
 from after.database import Database
 from after.dates import format_instant
 from after.jobs.job import Job
-from after.lifecycle import Ended, Released
+from after.status import ENDED
 from after.task import Document
 from after.testing.clock import TurnableClock
-from after.testing.place import INSTANCE, Place
+from after.testing.place import INSTANCE, Decision, Place
+from after.testing.waiting import Waiting
 from after.worker.held import order
 from after.worker.plan import Plan, plan
 
@@ -33,9 +34,9 @@ class _Seen(NamedTuple):
         """Give what is due at an instant, in order."""
         return sorted((task for date, task in self.tasks if date <= instant), key=order)
 
-    def next(self, instant: int) -> int | None:
-        """Give the first date after an instant, None where there is none."""
-        return min((date for date, _ in self.tasks if date > instant), default=None)
+    def next(self, instant: int) -> float:
+        """Give the first date after an instant, infinity where there is none."""
+        return min((date for date, _ in self.tasks if date > instant), default=math.inf)
 
 
 class Runner:
@@ -46,6 +47,7 @@ class Runner:
         self._clock = clock
         self._jobs = jobs
         self._place = Place(database, clock, jobs)
+        self._waiting = Waiting(database, clock)
         self._ran: list[Document] = []
 
     async def run_due(self) -> list[Document]:
@@ -56,28 +58,20 @@ class Runner:
     async def run_until(self, instant: int) -> list[Document]:
         """Turn the clock from one due date to the next, up to an instant, and run at each what is due then."""
         seen = await self._run_due()
-        while (date := seen.next(now(self._clock))) is not None and date <= instant:
-            self._clock.advance(date - now(self._clock))
+        while now(self._clock) < instant:
+            date = min(seen.next(now(self._clock)), instant)
+            self._clock.advance(int(date) - now(self._clock))
             seen = await self._run_due(seen if date < seen.bound else None)
-        self._clock.advance(max(0, instant - now(self._clock)))
         return self._ran
 
     async def _run_due(self, seen: _Seen | None = None) -> _Seen:
         """Run all that is due until a look finds nothing, and give what it saw; `seen` is what an earlier one saw."""
         instant, before = now(self._clock), len(self._ran)
         while True:
-            if seen is None:
-                seen = await self._look()
-                last = True
-            else:
-                last = False
-            decided = [(task, self._decision(task)) for task in seen.due(now(self._clock))]
-            wanted = [(task, decision) for task, decision in decided if decision is not Plan.LEAVE]
-            if last and not wanted:
-                return seen
-            for task, decision in wanted:
-                if (stored := await self._place.work(task, decision)) is not None:
-                    self._ran.append(stored)
+            known = seen or await self._look()
+            worked = await self._work(known)
+            if not (worked or seen or await self._waiting.free(self._ran)):
+                return known
             seen = None
             if now(self._clock) != instant:
                 instant, before = now(self._clock), len(self._ran)
@@ -87,7 +81,18 @@ class Runner:
                     f"{self._ran[-1]['_id']!r} among it: does a job put its own task again, at once?"
                 )
 
-    def _decision(self, task: Document) -> Plan | Ended | Released:
+    async def _work(self, seen: _Seen) -> bool:
+        """Do what is to be done about the tasks that are due; False where there is nothing."""
+        decided = [(task, self._decision(task)) for task in seen.due(now(self._clock))]
+        wanted = [(task, decision) for task, decision in decided if decision not in (Plan.LEAVE, Plan.BLOCKED)]
+        for task, decision in wanted:
+            ran = await self._place.work(task, decision)
+            if any(task["status"] in ENDED for task in ran):
+                self._waiting.look()
+            self._ran += ran
+        return bool(wanted)
+
+    def _decision(self, task: Document) -> Decision:
         instant = now(self._clock)
         return plan(task, instant, instant, INSTANCE, self._jobs)
 

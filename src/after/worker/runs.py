@@ -9,14 +9,16 @@ import random
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from after.clock import Clock
+from after.clock import Clock, now
 from after.dates import parse_elapsed
+from after.events import Ended, Started
 from after.jobs.context import TaskContext
 from after.jobs.job import Job
 from after.jobs.run import run
-from after.lifecycle import Ended, Started
 from after.outcome import Failed, Outcome, Stopped, of_exception
+from after.repeating import repeats
 from after.task import Document
+from after.worker.finder import HORIZON
 from after.worker.held import Held
 from after.worker.plan import runnable
 
@@ -90,7 +92,7 @@ class Runs:
 
     def _start(self, held: Held) -> None:
         instant = self._clock.time() * 1000
-        found = runnable(held.document, int(instant), self._jobs)
+        found = runnable(held.current, int(instant), self._jobs)
         if isinstance(found, Failed):
             held.answer = Ended(self._instance, found)
             self._on_end(held)
@@ -100,7 +102,7 @@ class Runs:
         if job.wants_task:
             held.context = self._context(held)
         self._running.add(held)
-        held.run = asyncio.create_task(run(job, wanted, held.context, _seconds(job, held.document)))
+        held.run = asyncio.create_task(run(job, wanted, held.context, _seconds(job, held.current)))
         held.run.add_done_callback(partial(self._done, held, job, self._clock.monotonic()))
         self._on_start(held)
 
@@ -108,8 +110,9 @@ class Runs:
         """A run is over: also one that was cancelled before its first step, or failed by a defect of ours."""
         assert held.started is not None
         duration = round((self._clock.monotonic() - began) * 1000, 3)
+        keep = now(self._clock) + HORIZON if repeats(held.document) and not held.document.get("key") else None
         held.answer = Ended(
-            self._instance, _outcome(run), held.started, duration, job.retry, random.random()  # noqa: S311
+            self._instance, _outcome(run), held.started, duration, job.retry, random.random(), keep  # noqa: S311
         )  # fmt: skip
         self._running.discard(held)
         self.ended += 1
@@ -123,7 +126,7 @@ class Runs:
         def told() -> None:  # called from any thread
             loop.call_soon_threadsafe(self._on_word, held)
 
-        return TaskContext(held.document, (held.document.get("attempt") or 0) + 1, self._clock, told)
+        return TaskContext(held.current, (held.current.get("attempt") or 0) + 1, self._clock, told)
 
 
 def _seconds(job: Job, task: Document) -> float | None:

@@ -94,8 +94,11 @@ class Worker:
         await self._hear_control()
         self._holdings.outbox.start()
         self._holdings.claims.start()
+        self._holdings.keys.start()
+        self._holdings.dependencies.start()
         await self._look_after_claims()
         self._finder.start(since)
+        await self._holdings.dependencies.sweep()
         chores = asyncio.create_task(self._chores(), name="chores")
         self.ready.set()
         logger.info("worker %s started as %s with %d jobs", self.name, self.instance, len(self._jobs))
@@ -112,6 +115,7 @@ class Worker:
         logger.info("worker %s stops; %d jobs are still running", self.name, runs.running)
         await self._finder.stop()
         await self._holdings.claims.stop()
+        await self._holdings.keys.stop()
         self._holdings.give_back("its worker was stopped")
         ended = asyncio.create_task(runs.wait())
         hurry = asyncio.create_task(self._hurry.wait())
@@ -124,6 +128,7 @@ class Worker:
             runs.cancel(again=True)
             await asyncio.wait({ended}, timeout=STOP_SECONDS)  # what does not end now ends with this process
         await self._holdings.outbox.stop(FLUSH_SECONDS)
+        await self._holdings.dependencies.stop()
 
     def _hear(self, document: Document) -> None:
         if document["_id"] == control_id(self.name):
@@ -165,6 +170,7 @@ class Worker:
             self._holdings.claims.look()
             try:
                 await self._look_after_claims()
+                await self._holdings.dependencies.sweep()
             except AfterError as error:
                 logger.warning("looking after the claims of this worker failed: %s", error)
             except Exception:

@@ -157,7 +157,7 @@ class Server(Running):
     def pause(self) -> None:
         """Answer nothing until `resume`."""
         self._going.clear()
-        self._loop.call_soon_threadsafe(self._going.wait, SECONDS)
+        self.loop.call_soon_threadsafe(self._going.wait, SECONDS)
 
     def resume(self) -> None:
         self._going.set()

@@ -149,8 +149,12 @@ def check_depth(raw: bytes, value: Any) -> None:
         return
     level = [value]
     for _ in range(MAX_DEPTH):
-        children = (child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent))
-        level = [child for child in children if isinstance(child, dict | list)]
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) is dict or type(child) is list
+        ]
         if not level:
             return
     raise BadRequest(f"the document is nested deeper than {MAX_DEPTH} levels")

@@ -15,6 +15,7 @@ from after.dates import parse_elapsed, parse_instant
 from after.jobs import Registry
 from after.task import Document
 from after.testing.clock import TurnableClock
+from after.testing.direct import Direct
 from after.testing.known import jobs_of
 from after.testing.runner import Runner
 from after.testing.server import Server
@@ -46,14 +47,12 @@ class Engine:
     @property
     def origin(self) -> str:
         """The URL of the server, without a path: `/tasks` is below it."""
-        assert self._server is not None, "the engine is not started"
-        return self._server.url
+        return self._running_server().url
 
     @property
     def url(self) -> str:
         """The URL of the database, as clients take it."""
-        assert self._server is not None, "the engine is not started"
-        return self._server.database
+        return self._running_server().database
 
     @property
     def client(self) -> Client:
@@ -100,10 +99,14 @@ class Engine:
             raise RuntimeError("tasks are run already; a job cannot run others, nor two of `run_due` go on at once")
         self._under_way = True
         try:
-            async with Database(self.url, self.clock) as database:
+            async with Database(self.url, self.clock, transport=Direct(self._running_server())) as database:
                 yield Runner(database, self.clock, self.jobs)
         finally:
             self._under_way = False
+
+    def _running_server(self) -> Server:
+        assert self._server is not None, "the engine is not started"
+        return self._server
 
     def start(self) -> None:
         """Start the server; once."""

@@ -80,7 +80,7 @@ class Server:
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            self._loop = runner.get_loop()
+            self.loop = runner.get_loop()
             runner.run(self._serve())
 
     async def _serve(self) -> None:
@@ -92,7 +92,7 @@ class Server:
     def stop(self) -> None:
         """Stop as a signal would: answers are finished, feeds ended, the store closed."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._uvicorn.stop)
+            self.loop.call_soon_threadsafe(self._uvicorn.stop)
             self._thread.join(SECONDS)
             self._socket.close()
         if self._thread.is_alive():

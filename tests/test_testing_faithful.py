@@ -43,6 +43,13 @@ TASKS: dict[str, Document] = {
     "hanging": {"job": "hang", "timeout": "PT0.01S"},
     "canceled": {"job": "nothing", "status": "cancel"},
     "again": {"job": "nothing", "status": "schedule"},
+    "one": {"job": "nothing", "repeat": {"interval": "P1D", "until": "2011-10-15"}},
+    "all": {"job": "fail", "repeat": {"interval": "P1D", "until": "2011-10-15", "catch_up": "all"}},
+    "none": {"job": "nothing", "repeat": {"interval": "P1D", "until": "2011-10-15", "catch_up": "none"}},
+    "later": {"job": "nothing", "after": ["done", "thread"]},
+    "never": {"job": "nothing", "after": ["done", "failed"]},
+    "key": {"job": "nothing", "key": "account"},
+    "second": {"job": "nothing", "key": "account", "date": "2011-10-13"},
 }
 
 

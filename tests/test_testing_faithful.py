@@ -24,7 +24,7 @@ async def talk(number: int, *, task: TaskContext) -> dict[str, Any]:
     """Say something, and return what was seen of the task."""
     task.progress(0.5, "half")
     task.log(f"number {number}")
-    return {"attempt": task.attempt, "id": task.id, "own": task.data["own"]}
+    return {"attempt": task.attempt, "id": task.id, "own": task.data["own"], "results": task.results}
 
 
 TASKS: dict[str, Document] = {
@@ -46,7 +46,7 @@ TASKS: dict[str, Document] = {
     "one": {"job": "nothing", "repeat": {"interval": "P1D", "until": "2011-10-15"}},
     "all": {"job": "fail", "repeat": {"interval": "P1D", "until": "2011-10-15", "catch_up": "all"}},
     "none": {"job": "nothing", "repeat": {"interval": "P1D", "until": "2011-10-15", "catch_up": "none"}},
-    "later": {"job": "nothing", "after": ["done", "thread"]},
+    "later": {"job": {"name": "talk", "arguments": [8]}, "own": 1, "after": ["done", "thread"]},
     "never": {"job": "nothing", "after": ["done", "failed"]},
     "key": {"job": "nothing", "key": "account"},
     "second": {"job": "nothing", "key": "account", "date": "2011-10-13"},

@@ -53,6 +53,9 @@ class BlockingClient:
     cancel = _blocking(Client.cancel)
     reschedule = _blocking(Client.reschedule)
     again = _blocking(Client.again)
+    edit = _blocking(Client.edit)
+    next = _blocking(Client.next)
+    audit = _blocking(Client.audit)
     delete = _blocking(Client.delete)
     wait = _blocking(Client.wait)
 

@@ -63,6 +63,8 @@ def _overtaken(task: Document, event: Ended) -> bool:
 
 def _attempt_written(task: Document, started: Started) -> int | None:
     """Give the number under which the start of this run stands in the task, None where it was not written."""
+    if status_of(task) == Status.SCHEDULED:
+        return None  # the usual case; the start would have made it `running`
     at = format_instant(started.at)
     for entry in reversed(history.entries(task)):
         if (entry.get("status"), entry.get("by"), entry.get("at")) == (Status.RUNNING, started.instance, at):

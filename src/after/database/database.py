@@ -254,6 +254,37 @@ class Database:
         """Give those of the documents that exist, by id."""
         return {row.id: row.doc for row in await self.all_of(identities) if row.doc is not None}
 
+    async def revs(self, identities: Sequence[str]) -> dict[str, str]:
+        """Give the revisions of those of the documents that exist, by id."""
+        if not identities:
+            return {}
+        rows = _read(_rows, await self.request("POST", "_all_docs", body={"keys": identities})).rows
+        return {row.id: row.value["rev"] for row in rows if row.id and not row.value.get("deleted")}
+
+    async def revs_from(self, start: str, end: str, size: int) -> AsyncIterator[dict[str, str]]:
+        """Give the revisions of the documents with ids from `start` to `end`, by id, page by page."""
+        last = None
+        while True:
+            rows = await self.all(startkey=last or start, endkey=end, limit=size)
+            if page := {row.id: row.value["rev"] for row in rows if row.id != last}:
+                yield page
+            if len(rows) < size:
+                return
+            last = rows[-1].id
+
+    async def remove(self, revs: Mapping[str, str]) -> list[str]:
+        """Delete documents, given by id as the revision that is known; give the ids of those that had not changed."""
+        gone = [{"_id": identity, "_rev": rev, "_deleted": True} for identity, rev in revs.items()]
+        answers = await self.write(gone) if gone else []
+        return [identity for identity, answer in zip(revs, answers, strict=True) if isinstance(answer, Written)]
+
+    async def compact(self) -> None:
+        """Ask the engine to give back the space of what was deleted or overwritten; `info` tells while it does so.
+
+        On CouchDB it takes an administrator of the database.
+        """
+        await self.request("POST", "_compact", body={})
+
     def changes(
         self, *, since: object, selector: Mapping[str, Any], heartbeat: float = 5.0
     ) -> AsyncIterator[list[Change]]:

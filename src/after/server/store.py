@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from after.errors import AfterError, NotFound
 from after.server import sql
+from after.server.compaction import Compaction
 from after.server.migration import migrate
 from after.server.rows import Answer, Change, Edit, Row
 from after.server.writer import Writer
@@ -59,9 +60,11 @@ class Store:
         self._reading.execute("PRAGMA query_only = ON")
         (self.seq,) = self._reading.execute("SELECT coalesce(max(seq), 0) FROM document").fetchone()
         self._writer = Writer(self._writing, self.seq, self._publish)
+        self.compaction = Compaction(self._writer)
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        await self.compaction.stop()
         await self._writer.close()
         self._reading.close()
         self._writing.execute("PRAGMA optimize")
@@ -163,7 +166,8 @@ class Store:
         (documents, deleted) = self._reading.execute(sql.TOTALS).fetchone()
         (pages,) = self._reading.execute("PRAGMA page_count").fetchone()
         (size,) = self._reading.execute("PRAGMA page_size").fetchone()
-        return {"documents": documents, "deleted": deleted, "file": pages * size}
+        (free,) = self._reading.execute("PRAGMA freelist_count").fetchone()
+        return {"documents": documents, "deleted": deleted, "file": pages * size, "active": (pages - free) * size}
 
     def free(self) -> int:
         """Give the bytes that are free where the database is."""
@@ -173,6 +177,7 @@ class Store:
 def _open(path: Path, *, durable: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
     _check_owner(connection, path)
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first write, for a new file to be made so
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")

@@ -76,11 +76,9 @@ class Place:
         if isinstance(found, Failed):
             return await self._record(task, Ended(INSTANCE, found))
         job, call = found
-        context = TaskContext(task, (task.get("attempt") or 0) + 1, self._clock, _nothing)
+        context = await self._context(task, job)
         started, began = Started(INSTANCE, instant, float(instant - due(task))), self._clock.monotonic()
-        running = asyncio.create_task(
-            run(job, call, context if job.wants_task else None, _seconds(job, task), self._clock.limit)
-        )
+        running = asyncio.create_task(run(job, call, context, _seconds(job, task), self._clock.limit))
         try:
             await self._wait(running, task, context)
         finally:  # also where the test is stopped: the task is not left in the hands of nobody
@@ -91,6 +89,13 @@ class Place:
             ended = Ended(INSTANCE, outcome, started, duration, job.retry, keep=keep)
             stored = await self._record(task, ended, context)
         return stored
+
+    async def _context(self, task: Document, job: Job) -> TaskContext:
+        results: dict[str, object] = {}
+        if job.wants_task and task.get("after"):
+            waited_for = await self._database.get_many(task["after"])
+            results = {identity: one.get("result") for identity, one in waited_for.items()}
+        return TaskContext(task, (task.get("attempt") or 0) + 1, self._clock, _nothing, results)
 
     async def _wait(self, running: asyncio.Task[Outcome], task: Document, context: TaskContext) -> None:
         """Wait until a job has ended, and tell it to where a client wants that."""

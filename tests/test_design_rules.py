@@ -15,6 +15,7 @@ from after.errors import Refusal
 from after.events import Requested
 from after.idempotence import difference
 from after.lifecycle import apply, create
+from after.repeat import Repeat
 from after.status import Role, Status, refused
 from after.task import (
     RESERVED_IDS,
@@ -25,6 +26,7 @@ from after.task import (
     Entry,
     Failure,
     Fields,
+    Occurrence,
     Progress,
     Retry,
     check,
@@ -104,13 +106,16 @@ OBJECTS: dict[str, tuple[type, Any]] = {
     "claim": (Claim, {"instance": "i", "at": AT}),
     "progress": (Progress, {}),
     "error": (Failure, {"type": "T", "message": "m"}),
+    "occurrence": (Occurrence, {"start": AT, "date": AT, "number": 1}),
+    "repeat": (Repeat, {"interval": "P1D"}),
 }
 PLACES = [
     *((field.name,) for field in fields(Fields)),
     *((name, field.name) for name, (kind, _) in OBJECTS.items() for field in fields(kind)),
     *(("history", 0, field.name) for field in fields(Entry)),
     ("history", 1, "error", "message"),
-    ("retry", "limits"), ("job", "colour"), ("own",), ("result",), ("repeat",), ("after",), ("key",),
+    ("history", 1, "missed", "count"), ("repeat", "dst", "gap"), ("repeat", "dst", "overlap"), ("repeat", "dst", "x"),
+    ("retry", "limits"), ("job", "colour"), ("repeat", "count"), ("own",), ("result",),
 ]  # fmt: skip
 
 
@@ -118,7 +123,11 @@ def written(place: tuple[Any, ...], value: Any) -> Document:
     """Give a sound task with one value in this place."""
     sound: Document = {**BASE, **{name: whole for name, (_, whole) in OBJECTS.items() if name == place[0]}}
     if place[0] == "history":
-        sound["history"] = [{"at": AT, "status": "waiting"}, {"at": AT, "status": "err", "error": OBJECTS["error"][1]}]
+        missed = {"first": AT, "last": AT}
+        failed = {"at": AT, "status": "err", "error": OBJECTS["error"][1], "missed": missed}
+        sound["history"] = [{"at": AT, "status": "waiting"}, failed]
+    if place[:2] == ("repeat", "dst"):
+        sound["repeat"] = {"interval": "P1D", "dst": {}}
     sound = json.loads(json.dumps(sound))
     within: Any = sound
     for name in place[:-1]:
@@ -131,7 +140,7 @@ def written(place: tuple[Any, ...], value: Any) -> Document:
 def test_every_field(place: tuple[Any, ...]) -> None:
     for value in VALUES:
         task = written(place, value)
-        expected = outcome(lambda one: check(one) and None, task)
+        expected = without_calendar(outcome(lambda one: check(one) and None, task))
         if not is_task(task):
             assert judged(task, None, ["_admin"]) is None
         else:
@@ -148,7 +157,59 @@ def test_every_field_left_out(place: tuple[Any, ...]) -> None:
         within = within[name]
     del within[place[-1]]
     found = in_javascript("task", "check", task)
-    assert (found if "code" in found else None) == outcome(lambda one: check(one) and None, task)
+    assert (found if "code" in found else None) == without_calendar(outcome(lambda one: check(one) and None, task))
+
+
+NO_CALENDAR = ("repeat.timezone: ", "repeat.cron: ", "repeat.rrule: ")
+"""What JavaScript does not read: a worker ends a task that is wrong there."""
+
+
+def without_calendar(refusal: Any) -> Any:
+    """Give a refusal, None where only a calendar can tell that it is one."""
+    reason = "" if refusal is None else refusal["reason"]
+    return None if reason.startswith(NO_CALENDAR) and ": expected `" not in reason else refusal
+
+
+DAILY = {"interval": "P1D"}
+REPEATS: list[Any] = [
+    "R5/2026-12-01T09:00Z/P1D", "R/2026-12-01T10:00+01:00/PT1M", "R1//P1M", "R//PT0.001S", "R1000000000//P1Y",
+    "R/2027-12-01/P1D", "R0//P1D", "R00//P1D", "R1000000001//P1D", f"R{'9' * 900}//P1D", f"R{'9' * 1000}//P1D",
+    "R/P1D", "R/2026-12-01/", "R//", "R///P1D", "R/P1D/P1D", "R/P1D/2026-12-01", "R//2026-12-01", "r//P1D", "R-1//P1D",
+    "R/x/P1D", "R//PT0S", "R//P0D", "R//P9999Y", "R//P10000Y", "R//P1D\n", "R//P\n", "x" * 1001, "🦆" * 1000, "R'\"\n/",
+    "R٣//P1D", "P1D", "FREQ=DAILY",
+    DAILY, {}, {"interval": None}, {"interval": "P1D", "cron": "@daily"}, {"cron": "@daily", "rrule": "FREQ=DAILY"},
+    {"interval": "P1D", "cron": None, "rrule": None}, {"interval": "P1M"}, {"interval": "PT0S"}, {"interval": "P0Y"},
+    {"interval": "day"}, {"interval": "P" + "1" * 1000}, {"interval": "🦆" * 1001}, {"interval": ""},
+    {"cron": "0 9 * * 1-5"}, {"cron": "9 9 9 9 9 9 9"}, {"cron": "x" * 1001}, {"rrule": "FREQ=DAILY"}, {"rrule": "x"},
+    {**DAILY, "timezone": "Europe/Berlin"}, {**DAILY, "timezone": "Mars/Olympus"},
+    {**DAILY, "until": "2026-12-01T09:00Z"}, {**DAILY, "until": "2026-12-01"}, {**DAILY, "until": "2027"},
+    {**DAILY, "until": "2027-01-01"}, {**DAILY, "jitter": "PT5M"}, {**DAILY, "jitter": "P1M"}, {**DAILY, "jitter": "5"},
+    {"cron": "@daily", "until": "x"}, {"rrule": "FREQ=DAILY", "jitter": "x"}, {**DAILY, "jitter": "x", "until": "x"},
+    {**DAILY, "limit": 0}, {**DAILY, "limit": 1}, {**DAILY, "catch_up": "All"}, {**DAILY, "catch_up": "all"},
+    {**DAILY, "catch_up_limit": 0}, {**DAILY, "dst": {"gap": "skip", "overlap": "both"}}, {**DAILY, "dst": {"gap": 5}},
+    {**DAILY, "every": 5}, {"interval": "day", "timezone": None, "limit": None, "until": None, "dst": None},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", [{}, {"date": AT}, {"date": AT, "occurrence": OBJECTS["occurrence"][1]}], ids=str)
+def test_every_repetition(more: Document) -> None:
+    taken = 0
+    for repeat in REPEATS:
+        task = {**BASE, "repeat": repeat, **more}
+        expected = without_calendar(outcome(lambda one: check(one) and None, task))
+        found = in_javascript("task", "check", task)
+        assert (found if "code" in found else None) == expected, repeat
+        taken += expected is None
+    assert taken > 20
+
+
+@pytest.mark.parametrize(
+    "repeat", [None, "R5/2030-12-01T09:00Z/P1D", "R//P1D", DAILY, {**DAILY, "until": "2026-11-30"}]
+)
+@pytest.mark.parametrize("date", [None, AT])
+def test_when_a_task_that_repeats_begins(repeat: Any, date: str | None) -> None:
+    given = {**BASE, "repeat": repeat, "date": date}
+    assert in_javascript("lifecycle", "create", given, NOW, "eve") == outcome(create, given, NOW, "eve")
 
 
 @pytest.mark.parametrize("value", [None, 5, 1.5, True, "task", [], ["a"]])
@@ -188,7 +249,8 @@ def test_when_a_task_is_due() -> None:
 
 @pytest.mark.parametrize("field", sorted(WORKER_FIELDS - {"history"}))
 def test_clients_do_not_set_what_workers_write(field: str) -> None:
-    value = {"attempt": 3, "runs": 3, "log": ["x"]}.get(field, OBJECTS.get(field, (None, {"fraction": 0.5}))[1])
+    value = {"attempt": 3, "runs": 3, "log": ["x"], "archived": 100, "ready": True}.get(field)
+    value = value or OBJECTS.get(field, (None, {"fraction": 0.5}))[1]
     reason = f"{field}: is set by workers only"
     client, worker = ROLES[Role.CLIENT], ROLES[Role.WORKER]
     assert judged({**BASE, field: value}, None, client) == reason
@@ -199,18 +261,31 @@ def test_clients_do_not_set_what_workers_write(field: str) -> None:
 
 
 def test_what_clients_ask_for_passes_the_rules() -> None:
-    ended = {**BASE, "status": "done", "attempt": 2, "result": 5, "history": [{"at": AT, "status": "done"}]}
-    again = javascript().module(
-        "lib/lifecycle", "requested", ended, {"status": "schedule", "changes": {}, "by": "c"}, NOW
-    )
-    assert again["attempt"] == 0
-    assert judged(again, ended, ROLES[Role.CLIENT]) is None
+    told = {"after": ["b"], "ready": True, "attempt": 2, "history": [{"at": AT, "status": "done"}], "repeat": DAILY}
+    known = {**BASE, **told, "runs": 5, "occurrence": {"start": AT, "date": AT, "number": 4}}
+    for stored, status, changes in (
+        ({**known, "status": "done", "result": 5}, "schedule", {}),
+        ({**known, "status": "done", "repeat": "R//P1D"}, "schedule", {}),
+        ({**known, "status": "waiting"}, "reschedule", {"date": "2027-01-01"}),
+        ({**known, "status": "waiting", "occurrence": None}, "reschedule", {"date": "2027-01-01"}),
+        ({**known, "status": "waiting"}, "reschedule", {"repeat": "R//P1D", "date": None}),
+        ({**known, "status": "waiting"}, "reschedule", {"after": ["b"]}),
+    ):
+        asked = {"status": status, "changes": changes, "by": "c"}
+        made = javascript().module("lib/lifecycle", "requested", stored, asked, NOW)
+        assert made == apply(stored, Requested(status, changes, "c"), NOW)
+        assert judged(made, stored, ROLES[Role.CLIENT]) is None
+        if made.get("occurrence"):
+            for wrong in ({"number": 5}, {"start": "2027-01-02"}, {"date": "2027-01-02"}, {"date": 5}):
+                forged = {**made, "occurrence": {**made["occurrence"], **wrong}}
+                assert judged(forged, stored, ROLES[Role.CLIENT]) is not None
     new = javascript().module("lib/lifecycle", "create", BASE, NOW, "client")
     assert judged(new, None, ROLES[Role.CLIENT]) is None
 
 
 def test_documents_that_are_no_tasks() -> None:
     process = {"_id": "worker:w:1", "type": "worker", "name": "w"}
+    archive = {"_id": "history:a:0", "type": "history", "task": "a", "number": 0, "history": []}
     control = {"_id": "worker:w", "type": "control", "name": "w"}
     other = {"_id": "x", "worker": 5}
     for roles in (ROLES[Role.CLIENT], [], ROLES[Role.WORKER], ["_admin"]):
@@ -222,8 +297,10 @@ def test_documents_that_are_no_tasks() -> None:
         ):
             assert judged(document, None, roles) is None
         allowed = bool({"worker", "_admin"} & set(roles))
-        assert (judged(process, None, roles) is None) is allowed
-        assert (judged({**process, "type": "x"}, process, roles) is None) is allowed
+        for own in (process, archive):
+            assert (judged(own, None, roles) is None) is allowed
+            assert (judged({**own, "type": "x"}, own, roles) is None) is allowed
+            assert judged({**own, "_deleted": True}, own, roles) is None
 
 
 # Python takes true for 1, which JavaScript and everybody else does not.
@@ -241,6 +318,11 @@ KNOWN: dict[Any, Any] = {
     "tags": values, "attempt": st.integers(-1, 3), "result": scalars, "history": histories, "_id": st.just("a"),
     "claim": st.sampled_from([None, {"instance": "i", "at": AT}, {}]), "own": values, "\ue000": scalars, "🦆": scalars,
     "__proto__": scalars, "constructor": scalars,
+    "after": st.none() | st.lists(texts, max_size=2), "ready": st.sampled_from([None, True, False]),
+    "key": st.none() | texts, "runs": st.none() | st.integers(2, 3),
+    "repeat": st.sampled_from([None, "R//P1D", f"R/{AT}/P1D", DAILY, {**DAILY, "until": AT}, {}]),
+    "occurrence": st.sampled_from([None, OBJECTS["occurrence"][1], {"start": AT, "date": AT}]),
+    "archived": st.sampled_from([None, 100]),
 }  # fmt: skip
 documents = st.fixed_dictionaries({"worker": st.sampled_from(["w", "w", "v", 5]), "job": st.just("j")}, optional=KNOWN)
 parts = st.fixed_dictionaries({}, optional=KNOWN)

@@ -27,7 +27,7 @@ class Done(Struct, frozen=True):
 class Failed(Struct, frozen=True):
     """The job failed. `final` means that another try would fail in the same way.
 
-    `wait` is how many ms the next try should wait at the least, where who was asked has said so.
+    `wait` is how many ms who was asked wants to be left alone; the next try is not earlier, whatever the policy says.
     """
 
     error: Failure

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Literal, NamedTuple, get_args
+
+from after.dates import parse_instant
 
 Frequency = Literal["YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY"]
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
@@ -56,8 +59,9 @@ def parse(text: str) -> Fields:
     parts: dict[str, str] = {}
     for part in text.strip().upper().removeprefix("RRULE:").split(";"):
         name, equals, value = part.partition("=")
-        if name.partition(":")[0] in ("DTSTART", "TZID", "EXDATE", "RDATE", "EXRULE"):
-            raise ValueError(f"{name} does not belong here: `date` is the start, `timezone` the zone")
+        outside = re.match("DTSTART|DTEND|TZID|EXDATE|RDATE|EXRULE", name)
+        if outside:
+            raise ValueError(f"{outside[0]} does not belong here: `date` is the start, `timezone` the zone")
         if not equals or not value:
             raise ValueError(f"{part!r:.40} is not of the form NAME=VALUE")
         if name in parts:
@@ -115,9 +119,13 @@ def _number(text: str, name: str, low: int, high: int) -> int:
 
 
 def _until(text: str | None) -> str | None:
-    if text is not None and not _UNTIL.fullmatch(text):
-        raise ValueError(f"UNTIL must be like 20261231 or 20261231T090000Z, got {text!r:.40}")
-    return text
+    if text is None:
+        return None
+    with suppress(ValueError):
+        if _UNTIL.fullmatch(text):
+            parse_instant(text)
+            return text
+    raise ValueError(f"UNTIL must be like 20261231 or 20261231T090000Z, got {text!r:.40}")
 
 
 def _week_start(text: str) -> int:

@@ -90,12 +90,13 @@ class Days:
         return None
 
     def between(self, first: int, end: int) -> list[int]:
-        """Give the days from one to before another."""
-        found = []
-        day = self.at_or_after(first)
-        while day is not None and day < end:
-            found.append(day)
-            day = self.at_or_after(day + 1)
+        """Give the days from one to before another, both in the calendar."""
+        if self._matches is None:
+            return list(range(first, end))
+        found: list[int] = []
+        for year in range(date.fromordinal(first + _EPOCH).year, date.fromordinal(end - 1 + _EPOCH).year + 1):
+            start, days = date(year, 1, 1).toordinal() - _EPOCH, self._year(year)
+            found += [start + day for day in days[bisect_left(days, first - start) : bisect_left(days, end - start)]]
         return found
 
     def _year(self, year: int) -> array[int]:

@@ -115,7 +115,7 @@ def _rule(repeat: str | Repeat, start: int) -> Rule:
         raise InvalidTask("repeat", "expected exactly one of interval, cron, rrule")
     if len(given[0]) > MAX_TEXT:
         raise InvalidTask("repeat", f"a text of {len(given[0])} characters is longer than {MAX_TEXT}")
-    zone = _checked("repeat.timezone", parse_zone, repeat.timezone or "UTC")
+    zone = _checked("repeat.timezone", parse_zone, "UTC" if repeat.timezone is None else repeat.timezone)
     dst = repeat.dst or Dst()
     until = LATEST if repeat.until is None else _checked("repeat.until", parse_instant, repeat.until)
     if repeat.jitter is not None:

@@ -15,11 +15,15 @@ from starlette.types import Scope
 from after.clock import Clock, now
 from after.errors import BadRequest, Conflict, Refusal, TooLarge
 from after.server import archives, listing
+from after.server.audits import Audits
+from after.server.edit_many import EditMany
 from after.server.feed import HEAD, Feed, Options
 from after.server.feed import PARAMETERS as FEED_PARAMETERS
 from after.server.http import JSON, MAX_DOCUMENTS, NEW_REV, body, decode_document, parameters, split
 from after.server.listing import Filter, Wanted
+from after.server.nexts import Nexts
 from after.server.openapi import description
+from after.server.openapi_many import extended
 from after.server.posted import ANY, BATCH, TRIES, Outcome, Post, Posting, named, read, task_row
 from after.server.protocol import matches_etag, streamed
 from after.server.rows import Edit, encode
@@ -27,7 +31,7 @@ from after.server.store import Store
 from after.server.workers import Workers
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-FUNCTIONS = frozenset({"_all_tasks", "_bulk", "_changes", "workers"})
+FUNCTIONS = frozenset({"_all_tasks", "_audit", "_bulk", "_changes", "_edit", "_next", "workers"})
 """What stands below `/tasks` in the place of an id and is none."""
 
 
@@ -40,7 +44,8 @@ class Tasks:
         self._clock = clock
         self._posting = Posting(store, clock)
         self._workers = Workers(store, clock)
-        self._description = encode(description())
+        self._more = [*EditMany(store, clock).routes(), *Audits(store, clock).routes(), *Nexts(clock).routes()]
+        self._description = encode(extended(description()))
 
     def routes(self) -> list[BaseRoute]:
         """Give the routes; each path has one, so that a method that it does not take is answered with those it does."""
@@ -50,6 +55,7 @@ class Tasks:
             Route("/tasks/_all_tasks", self.list_all, methods=["GET"]),
             Route("/tasks/_bulk", self.bulk, methods=["POST"]),
             Route("/tasks/_changes", self.changes, methods=["GET"]),
+            *self._more,
             *self._workers.routes(),
             TaskRoute("/tasks/{id}", self.task, methods=["GET", "POST", "DELETE"]),
             TaskRoute("/tasks/{id}/history", self.history, methods=["GET"]),

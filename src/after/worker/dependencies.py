@@ -117,6 +117,15 @@ class Dependencies:
         await self._break(cycle, own)
         await self._look(await self._read(own.difference(cycle)))
 
+    async def results(self, identities: Iterable[str]) -> dict[str, object]:
+        """Give the results of tasks, by id, however long the database takes to tell them."""
+        while True:
+            try:
+                return {one: task.get("result") for one, task in (await self._read(identities)).items()}
+            except AfterError as error:
+                logger.warning("results that a task needs cannot be read: %s; trying again", error)
+                await asyncio.sleep(BACKOFF)
+
     async def _work(self) -> None:
         while True:
             await self._wanted.wait()

@@ -104,8 +104,8 @@ class Held(Struct, eq=False):
                 told = apply(told, self.answer, now)
         elif self.started is not None and told["status"] == Status.SCHEDULED:
             told = apply(told, self.started, now)
-        if self.context is not None:
-            told = {**told, **self.context.said()}
+        if self.context is not None and (said := self.context.said()):
+            told = {**told, **said}
         if told["_rev"] != self.document["_rev"]:
             told = {**told, "_rev": self.document["_rev"]}
         self.sent_ended = len(self.ended)

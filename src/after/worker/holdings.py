@@ -70,6 +70,7 @@ class Holdings:
         self.runs = Runs(
             jobs, clock, instance, concurrency,
             started=self.outbox.put_soon, ended=self._ended, said=self.outbox.put_soon,
+            results=self.dependencies.results,
         )  # fmt: skip
         self._room = Room(self.runs, clock)
 

@@ -10,6 +10,7 @@ from after.clock import Clock, SystemClock
 from after.database.database import Database
 from after.errors import AfterError, NotFound
 from after.jobs.job import Job
+from after.jobs.logs import capturing
 from after.scheduler import Scheduler
 from after.task import Document, holder_of
 from after.worker.finder import Finder
@@ -80,6 +81,10 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop` is called or the database says so; raise `AfterError` where the start fails."""
+        with capturing():
+            await self._run()
+
+    async def _run(self) -> None:
         async with self._scheduler:
             since = (await self._database.info())["update_seq"]
             await self._database.view("due", limit=0, update=False)  # is this a database of After's at all?

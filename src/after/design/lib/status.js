@@ -37,8 +37,8 @@ exports.forgedField = function (document, old) {
   return null;
 };
 
-// Whether the occurrence of a task that is there is the one at its date, with the number of the one before.
+// Whether the occurrence of a task is the one at its date, with the number of the one before, or the first.
 function isAtItsDate(document, old) {
   const { start, date, number } = document.occurrence;
-  return start === date && date === document.date && number === ((old.occurrence || {}).number || 1);
+  return start === date && date === document.date && [1, (old.occurrence || {}).number].includes(number);
 }

@@ -79,6 +79,7 @@ def test_each_effect_has_one_door() -> None:
             "server/migration.py",
         },
         "subprocess": {"jobs/program.py", "jobs/shell.py"},
+        "os.fork(": {"jobs/guard.py"},
         "os.environ": {"cli/engine.py", "jobs/shell.py"},
         "time.time(": {"clock.py"},
         "datetime.now(": set(),

@@ -156,7 +156,9 @@ class TestOneTask:
             "at 2026-12-01T09:01:00.000Z, before it had begun, it was moved to 2026-12-01T11:00:00.000Z",
         )  # fmt: skip
         held = life(made(), (NINE - 5, Claimed("w1")), (NINE, Started("w1", NINE, 0.0)))
-        running = life(held, (NINE + MINUTE, moved), (NINE + MINUTE + 1, Ended("w1", Stopped(), Started("w1", NINE, 0.0))))
+        running = life(
+            held, (NINE + MINUTE, moved), (NINE + MINUTE + 1, Ended("w1", Stopped(), Started("w1", NINE, 0.0)))
+        )
         assert [row[:2] for row in rows(running)] == [("09:00:00", "canceled"), ("11:00:00", "pending")]
 
     def test_run_once_more_it_was_due_twice(self) -> None:
@@ -339,7 +341,8 @@ class TestADatabase:
     async def test_a_worker_was_down_for_three_occurrences(self, url: str) -> None:  # noqa: F811
         start = now(SystemClock()) - 25 * MINUTE
         series = {
-            policy: at(start, policy, repeat={"interval": "PT10M", "catch_up": policy}) for policy in ("one", "all", "none")
+            policy: at(start, policy, repeat={"interval": "PT10M", "catch_up": policy})
+            for policy in ("one", "all", "none")
         }
         async with Database(url) as database, Client(url) as client:
             await put(database, *series.values())

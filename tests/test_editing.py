@@ -56,7 +56,10 @@ class TestWhatIsAsked:
         ("given", "reason"),
         [
             ({"action": "dance"}, "action: 'dance' is not one of cancel, reschedule, again"),
-            ({"action": "cancel", "filter": {}}, 'filter: has to say which tasks are meant; every task is {"all": true}'),
+            (
+                {"action": "cancel", "filter": {}},
+                'filter: has to say which tasks are meant; every task is {"all": true}',
+            ),
             ({"action": "cancel", "filter": {"all": False}}, "filter: has to say"),
             ({"action": "cancel", "filter": {"all": True, "worker": "a"}}, "filter: has to say"),
             ({"action": "cancel", "filter": {"colour": "red"}}, "filter.colour: is not a known field"),
@@ -115,7 +118,7 @@ class TestWhatBecomesOfATask:
 
     @pytest.mark.parametrize("by", ["P3000000D", "-P800000D"])
     def test_a_date_that_cannot_be_written_is_refused(self, by: str) -> None:
-        with pytest.raises(BadRequest, match="date: .* is outside the years 0001 to 9999"):
+        with pytest.raises(BadRequest, match=r"date: .* is outside the years 0001 to 9999"):
             editing.edited(edit(action="reschedule", by=by), TASK, NOW)
 
     def test_a_task_without_a_date_is_moved_from_now(self) -> None:

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from serving import Client as Http
 
 BERLIN = {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}
-SPRING = ["2026-03-27T01:30:00.000Z", "2026-03-28T01:30:00.000Z", "2026-03-29T01:30:00.000Z", "2026-03-30T00:30:00.000Z"]
+SPRING = [
+    "2026-03-27T01:30:00.000Z",
+    "2026-03-28T01:30:00.000Z",
+    "2026-03-29T01:30:00.000Z",
+    "2026-03-30T00:30:00.000Z",
+]
 
 
 class TestOccurrences:
@@ -117,7 +122,16 @@ class TestTheCommand:
     def test_has_short_forms(self) -> None:
         long = after("next", json.dumps(BERLIN), "--from", "2026-03-27", "--count", 4, "--json")
         short = after(
-            "next", "--cron", "30 2 * * *", "--timezone", "Europe/Berlin", "--from", "2026-03-27", "--count", 4, "--json"
+            "next",
+            "--cron",
+            "30 2 * * *",
+            "--timezone",
+            "Europe/Berlin",
+            "--from",
+            "2026-03-27",
+            "--count",
+            4,
+            "--json",
         )
         assert long.out == short.out
         assert json.loads(long.out) == {"next": SPRING}

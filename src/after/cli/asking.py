@@ -71,6 +71,8 @@ def audit_command(
     high = instant if until is None else _instant(until, "--to")
     low = high - DAY if since is None else _instant(since, "--from")
     late = milliseconds(tolerance, "--tolerance")
+    if low >= high:
+        raise typer.BadParameter("--to has to be later than --from")
     kept, summary = _Kept(limit), Summary()
 
     async def work() -> None:

@@ -8,7 +8,19 @@ from after.audit import OUTCOMES, Row
 from after.editing import Action, Request
 from after.nexts import DEFAULT_COUNT, MAX_COUNT
 from after.server.openapi import (
-    COUNT, CURSOR, DATE, LIMIT, NEXT, TEXT, Schema, _answer, _json, _object, _operation, _query, _ref,
+    COUNT,
+    CURSOR,
+    DATE,
+    LIMIT,
+    NEXT,
+    TEXT,
+    Schema,
+    _answer,
+    _json,
+    _object,
+    _operation,
+    _query,
+    _ref,
 )  # fmt: skip
 from after.status import Status
 
@@ -44,9 +56,7 @@ def _audit() -> Schema:
         LIMIT,
         NEXT,
     ]
-    return _operation(
-        "auditTasks", "What was due, and what became of it", parameters, {200: _answer("Audit")}, 400
-    )
+    return _operation("auditTasks", "What was due, and what became of it", parameters, {200: _answer("Audit")}, 400)
 
 
 def _next() -> Schema:
@@ -57,16 +67,12 @@ def _next() -> Schema:
         _query("from", DATE, "The date of the task; now without it"),
         _query("count", number, "How many instants"),
     ]
-    return _operation(
-        "nextInstants", "When a repeat would come round", parameters, {200: _answer("Instants")}, 400
-    )
+    return _operation("nextInstants", "When a repeat would come round", parameters, {200: _answer("Instants")}, 400)
 
 
 def _schemas() -> Schema:
     """Describe what is sent and answered."""
-    (edit, row), named = msgspec.json.schema_components(
-        [Request, Row], ref_template="#/components/schemas/{name}"
-    )
+    (edit, row), named = msgspec.json.schema_components([Request, Row], ref_template="#/components/schemas/{name}")
     schemas = {name: schema for name, schema in named.items() if name not in ("Request", "Row", "Outcome")}
     assert edit["$ref"].endswith("/Request")
     assert row["$ref"].endswith("/Row")

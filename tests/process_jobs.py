@@ -1,4 +1,4 @@
-"""Jobs that run in processes of their own, for the tests. Those that stay say in a file which processes they are."""
+"""Jobs that run in processes of their own, for the tests. Those that stay say in a pipe which processes they are."""
 
 from __future__ import annotations
 
@@ -203,7 +203,5 @@ def _orphan() -> int:
 
 
 def _note(file: str, *pids: int | None) -> None:
-    """Tell the test, all at once."""
-    path = Path(file)
-    path.with_suffix(".new").write_text(" ".join(map(str, pids)))
-    path.with_suffix(".new").rename(path)
+    """Tell the test, which reads the named pipe."""
+    Path(file).write_text(" ".join(map(str, pids)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
@@ -126,18 +125,22 @@ def test_what_is_wrong_is_refused_with_the_name_of_the_field(value: Any, reason:
         {"rrule": "FREQ=SECONDLY;COUNT=10000;INTERVAL=7;BYSECOND=3;BYMONTH=2"},
         {"rrule": "FREQ=YEARLY;COUNT=10000;BYMONTH=2;BYMONTHDAY=29"},
         {"rrule": "FREQ=YEARLY;INTERVAL=999999999;COUNT=10000"},
+        {"rrule": "FREQ=DAILY;INTERVAL=999999999;COUNT=10000"},
+        {"rrule": "FREQ=SECONDLY;INTERVAL=999999999;BYMONTH=5"},
+        {"rrule": "FREQ=MINUTELY;BYMINUTE=7;BYSETPOS=-366;COUNT=10000"},
         {"rrule": "FREQ=YEARLY;BYHOUR=0,1,2,3,4,5,6,7,8,9;BYSETPOS=1,2,3,-1,-2;BYDAY=MO,TU,WE;COUNT=10000"},
         "R" + "9" * 100_000 + "//P1D",
         "R//" * 100_000,
     ],
 )
+@pytest.mark.timeout(20)
 def test_what_is_enormous_is_refused_or_quick(value: Any) -> None:
-    begun = time.process_time()
+    reason = ""
     try:
         check_repeat(read(value), START)
     except InvalidTask as error:
-        assert len(error.reason) < 300  # noqa: PT017 - what is refused is refused in few words
-    assert time.process_time() - begun < 2
+        reason = error.reason
+    assert len(reason) < 300, "what is refused is refused in few words"
 
 
 def test_a_series_that_has_begun_may_have_a_date_beyond_its_end() -> None:

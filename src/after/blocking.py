@@ -57,6 +57,7 @@ class BlockingClient:
     next = _blocking(Client.next)
     audit = _blocking(Client.audit)
     delete = _blocking(Client.delete)
+    history = _blocking(Client.history)
     wait = _blocking(Client.wait)
 
     def changes(self, **filters: Any) -> Iterator[Document]:

@@ -43,7 +43,7 @@ async def clean_tasks(
             free = [task for task in tasks if task["_id"] not in needed]
             if limit is not None:
                 free = free[: limit - done.removed]
-            done = Cleaned(done.removed + await _remove(database, free), done.kept + len(needed))
+            done = Cleaned(done.removed + await remove(database, free), done.kept + len(needed))
             yield done
             if limit is not None and done.removed >= limit:
                 return
@@ -58,7 +58,7 @@ async def _needed(database: Database, identities: list[str]) -> set[str]:
     return {row.key[0] for row in rows}
 
 
-async def _remove(database: Database, tasks: Sequence[Document]) -> int:
+async def remove(database: Database, tasks: Sequence[Document]) -> int:
     """Remove tasks, and then the archives of those that are gone by that; give how many."""
     removed = set(await database.remove({task["_id"]: task["_rev"] for task in tasks}))
     archived = {task["_id"]: _archives(task) for task in tasks if task["_id"] in removed and _archives(task)}

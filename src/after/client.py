@@ -11,24 +11,21 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from uuid_utils import uuid7
 
-from after import lifecycle, nexts
+from after import cleaning, lifecycle, nexts
 from after.clock import Clock, SystemClock, now
 from after.database import DEFAULT_URL, Database
-from after.database.database import Written
 from after.dates import DAY, parse_elapsed, parse_instant
 from after.errors import Conflict, NotFound, Refusal, Unreachable
 from after.events import Requested
-from after.given import Date, is_instant, resolved
-from after.idempotence import difference
-from after.many import audit, editing, ranges
+from after.given import Date, resolved
+from after.history import archive_ids
+from after.many import audit, editing, putting, ranges
 from after.status import ENDED, Status
-from after.task import Document, check_id, checked, is_task
+from after.task import Document, checked, is_task
 
 TRIES = 10
 RECONNECT_SECONDS = 0.2
-BULK = 1_000
 
 
 class Client:
@@ -82,17 +79,7 @@ class Client:
 
     async def schedule_many(self, documents: Iterable[Mapping[str, Any]]) -> list[Document | Refusal]:
         """Put many tasks, given as documents; give for each, in order, the task as stored or why it was refused."""
-        given = list(documents)
-        made = [self._made(document) for document in given]
-        tasks = [task for task in made if not isinstance(task, Refusal)]
-        answers: list[Written | Refusal] = []
-        for start in range(0, len(tasks), BULK):
-            answers += await self._database.write(tasks[start : start + BULK])
-        answered = iter(zip(tasks, answers, strict=True))
-        return [
-            task if isinstance(task, Refusal) else await self._stored(document, *next(answered))
-            for document, task in zip(given, made, strict=True)
-        ]
+        return await putting.put(self._database, documents, self._clock, self._by)
 
     async def get(self, id: str) -> Document:  # noqa: A002 — the field's name
         """Give a task; raise `NotFound` where there is none."""
@@ -220,7 +207,15 @@ class Client:
     async def delete(self, id: str) -> None:  # noqa: A002
         """Remove a task, whatever its status, with its history."""
         document = await self.get(id)
-        await self._database.put({"_id": id, "_rev": document["_rev"], "_deleted": True})
+        if not await cleaning.remove(self._database, [document]):
+            raise Conflict(f"the task {id!r} has changed meanwhile")
+
+    async def history(self, id: str) -> Sequence[Document]:  # noqa: A002
+        """Give all entries of a task's history, the oldest first, those in archives among them."""
+        task = await self.get(id)
+        archives = await self._database.get_many(archive_ids(task))
+        parts = [archives[one]["history"] for one in archive_ids(task) if one in archives]
+        return [entry for part in parts for entry in part] + (task.get("history") or [])
 
     async def wait(self, id: str, timeout: float | None = None) -> Document:  # noqa: A002, ASYNC109
         """Wait until a task has ended and give it; raise `TimeoutError` when it has not in so many seconds.
@@ -261,30 +256,10 @@ class Client:
                 if change.doc is not None:
                     yield change.doc
 
-    def _made(self, document: Mapping[str, Any]) -> Document | Refusal:
-        identity = document.get("_id")
-        try:
-            given = {field: value for field, value in document.items() if field != "_id"}
-            if given.get("date") is not None:
-                given["date"] = self._date(given["date"])
-            identity = str(uuid7()) if identity is None else check_id(identity)
-            return {"_id": identity, **lifecycle.create(given, now(self._clock), self._by)}
-        except Refusal as error:
-            return error
-
-    async def _stored(self, given: Mapping[str, Any], task: Document, answer: Written | Refusal) -> Document | Refusal:
-        if isinstance(answer, Written):
-            return {**task, "_rev": answer.rev}
-        if not isinstance(answer, Conflict):
-            return answer
-        stored = await self._database.get(task["_id"])
-        field = difference(task, stored, task["date"] if is_instant(given.get("date")) else None)
-        if field is not None:
-            return Conflict(f"the task {task['_id']!r} exists and differs in {field!r}")
-        return stored
-
     async def _request(self, id: str, status: Status, changes: Document) -> Document:  # noqa: A002
         changed: Document = {}
+        if changes.get("after"):
+            await putting.check_circle(self._database, id, changes["after"])
         for _ in range(TRIES):
             document = await self.get(id)
             if changed and changed["history"][-1] in (document.get("history") or ()):

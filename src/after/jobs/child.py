@@ -82,7 +82,7 @@ class Child:
         except BaseException as error:  # noqa: BLE001 - SystemExit included, whoever raised it
             _allow_memory()
             stopped = isinstance(error, SystemExit) and self._context.canceled
-            return Stopped() if stopped else of_exception(error)
+            return Stopped() if stopped else self._failed(error)
         finally:
             self._interruptible = False
 
@@ -112,6 +112,13 @@ class Child:
                 _allow_memory()
 
         return await in_loop(job, arguments, keywords)
+
+    def _failed(self, error: BaseException) -> Failed:
+        outcome = of_exception(error)
+        if isinstance(error, MemoryError) and not str(error) and self._order.memory is not None:
+            why = f"the job wanted more than its {self._order.memory // 1024**2} MiB of memory"
+            return Failed(msgspec.structs.replace(outcome.error, message=why))
+        return outcome
 
     def _terminate(self, number: int, frame: object) -> None:
         """SIGTERM came: from our guard, which sends it to the whole group, or from elsewhere."""

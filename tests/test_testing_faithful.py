@@ -44,7 +44,10 @@ TASKS: dict[str, Document] = {
     "canceled": {"job": "nothing", "status": "cancel"},
     "again": {"job": "nothing", "status": "schedule"},
     "one": {"job": "nothing", "repeat": {"interval": "P1D", "until": "2011-10-15"}},
-    "all": {"job": "fail", "repeat": {"interval": "P1D", "until": "2011-10-15", "catch_up": "all"}},
+    "all": {
+        "job": {"name": "fail", "arguments": ["why"]},
+        "repeat": {"interval": "P1D", "until": "2011-10-15", "catch_up": "all"},
+    },
     "none": {"job": "nothing", "repeat": {"interval": "P1D", "until": "2011-10-15", "catch_up": "none"}},
     "later": {"job": {"name": "talk", "arguments": [8]}, "own": 1, "after": ["done", "thread"]},
     "never": {"job": "nothing", "after": ["done", "failed"]},

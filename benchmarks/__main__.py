@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import couchdb, lateness, limit, million, outage, posting, scheduler, throughput
+from benchmarks import couchdb, lateness, limit, million, outage, posting, repeats, scheduler, throughput
 
 SCENARIOS = {
     "limit": limit.main,
@@ -13,6 +13,7 @@ SCENARIOS = {
     "lateness": lateness.main,
     "scheduler": scheduler.main,
     "million": million.main,
+    "repeats": repeats.main,
     "couchdb": couchdb.main,
     "outage": outage.main,
 }

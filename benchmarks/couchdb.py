@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from after.design import design_document
-from after.lifecycle import Claimed, Ended, Started, apply, create
+from after.events import Claimed, Ended, Started
+from after.lifecycle import apply, create
 from after.outcome import Done
 from after.task import Document
 from benchmarks.processes import NAME, report, working

@@ -71,7 +71,7 @@ def test_workers_are_listed_with_their_processes_and_tasks(server: Server, clien
     put(client, ended("a"), ended("b"), ended("c", "err"), process("other", "gone", "running", HOUR))
     (manobi, other) = json.loads(after("list", "--json", url=server.database).out)
     assert (manobi["name"], manobi["state"], manobi["tasks"]) == ("manobi", "running", {"done": 2, "err": 1})
-    assert manobi["jobs"] == ["fail", "give", "hang_in_thread", "wait_for_ever"]
+    assert manobi["jobs"] == ["clean", "compact", "fail", "give", "hang_in_thread", "http", "wait_for_ever"]
     assert [one["pid"] for one in manobi["instances"]] == [worker.process.pid]
     assert (other["name"], other["state"], other["instances"][0]["state"]) == ("other", "down", "lost")
     table = after("list", url=server.database).out

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from after.client import merged
 from after.database.database import ViewRow
+from after.many.ranges import merged
 
 
 async def rows(*found: tuple[int, str, str]) -> AsyncIterator[ViewRow]:

@@ -12,8 +12,10 @@ from javascript import Thrown, javascript
 from msgspec.structs import fields
 
 from after.errors import Refusal
+from after.events import Requested
 from after.idempotence import difference
-from after.lifecycle import Requested, apply, create
+from after.lifecycle import apply, create
+from after.repeat import Repeat
 from after.status import Role, Status, refused
 from after.task import (
     RESERVED_IDS,
@@ -24,6 +26,7 @@ from after.task import (
     Entry,
     Failure,
     Fields,
+    Occurrence,
     Progress,
     Retry,
     check,
@@ -87,6 +90,18 @@ def test_every_change_of_status_as_it_is_validated(old: str | None, role: Role) 
             assert judged({**BASE, "status": new}, gone, ROLES[role]) == refused(None, new or "waiting", role)
 
 
+NO_CALENDAR = ("repeat.timezone: ", "repeat.cron: ", "repeat.rrule: ")
+"""What JavaScript does not read: a worker ends a task that is wrong there."""
+
+
+def without_calendar(refusal: Any) -> Any:
+    """Give a refusal, None where only a calendar can tell that it is one."""
+    reason = "" if refusal is None else refusal["reason"]
+    return None if reason.startswith(NO_CALENDAR) and ": expected `" not in reason else refusal
+
+
+DAILY = {"interval": "P1D"}
+
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 7, 100, 101, -101, 1001, 1_000_001, 10**20, 0.5, -0.5, 1.5, 1e-7,
     "", "x", "task", "a/b", "a\n", "\x00", "\x7f", "é", "🦆" * 128, "🦆" * 129, "x" * 128, "x" * 129, "x" * 1000,
@@ -103,13 +118,16 @@ OBJECTS: dict[str, tuple[type, Any]] = {
     "claim": (Claim, {"instance": "i", "at": AT}),
     "progress": (Progress, {}),
     "error": (Failure, {"type": "T", "message": "m"}),
+    "occurrence": (Occurrence, {"start": AT, "date": AT, "number": 1}),
+    "repeat": (Repeat, {"interval": "P1D"}),
 }
 PLACES = [
     *((field.name,) for field in fields(Fields)),
     *((name, field.name) for name, (kind, _) in OBJECTS.items() for field in fields(kind)),
     *(("history", 0, field.name) for field in fields(Entry)),
     ("history", 1, "error", "message"),
-    ("retry", "limits"), ("job", "colour"), ("own",), ("result",), ("repeat",), ("after",), ("key",),
+    ("history", 1, "missed", "count"), ("repeat", "dst", "gap"), ("repeat", "dst", "overlap"), ("repeat", "dst", "x"),
+    ("retry", "limits"), ("job", "colour"), ("repeat", "count"), ("own",), ("result",),
 ]  # fmt: skip
 
 
@@ -117,7 +135,11 @@ def written(place: tuple[Any, ...], value: Any) -> Document:
     """Give a sound task with one value in this place."""
     sound: Document = {**BASE, **{name: whole for name, (_, whole) in OBJECTS.items() if name == place[0]}}
     if place[0] == "history":
-        sound["history"] = [{"at": AT, "status": "waiting"}, {"at": AT, "status": "err", "error": OBJECTS["error"][1]}]
+        missed = {"first": AT, "last": AT}
+        failed = {"at": AT, "status": "err", "error": OBJECTS["error"][1], "missed": missed}
+        sound["history"] = [{"at": AT, "status": "waiting"}, failed]
+    if place[:2] == ("repeat", "dst"):
+        sound["repeat"] = {"interval": "P1D", "dst": {}}
     sound = json.loads(json.dumps(sound))
     within: Any = sound
     for name in place[:-1]:
@@ -130,7 +152,7 @@ def written(place: tuple[Any, ...], value: Any) -> Document:
 def test_every_field(place: tuple[Any, ...]) -> None:
     for value in VALUES:
         task = written(place, value)
-        expected = outcome(lambda one: check(one) and None, task)
+        expected = without_calendar(outcome(lambda one: check(one) and None, task))
         if not is_task(task):
             assert judged(task, None, ["_admin"]) is None
         else:
@@ -147,7 +169,7 @@ def test_every_field_left_out(place: tuple[Any, ...]) -> None:
         within = within[name]
     del within[place[-1]]
     found = in_javascript("task", "check", task)
-    assert (found if "code" in found else None) == outcome(lambda one: check(one) and None, task)
+    assert (found if "code" in found else None) == without_calendar(outcome(lambda one: check(one) and None, task))
 
 
 @pytest.mark.parametrize("value", [None, 5, 1.5, True, "task", [], ["a"]])
@@ -187,7 +209,8 @@ def test_when_a_task_is_due() -> None:
 
 @pytest.mark.parametrize("field", sorted(WORKER_FIELDS - {"history"}))
 def test_clients_do_not_set_what_workers_write(field: str) -> None:
-    value = {"attempt": 3, "runs": 3, "log": ["x"]}.get(field, OBJECTS.get(field, (None, {"fraction": 0.5}))[1])
+    value = {"attempt": 3, "runs": 3, "log": ["x"], "archived": 100, "ready": True}.get(field)
+    value = value or OBJECTS.get(field, (None, {"fraction": 0.5}))[1]
     reason = f"{field}: is set by workers only"
     client, worker = ROLES[Role.CLIENT], ROLES[Role.WORKER]
     assert judged({**BASE, field: value}, None, client) == reason
@@ -198,18 +221,31 @@ def test_clients_do_not_set_what_workers_write(field: str) -> None:
 
 
 def test_what_clients_ask_for_passes_the_rules() -> None:
-    ended = {**BASE, "status": "done", "attempt": 2, "result": 5, "history": [{"at": AT, "status": "done"}]}
-    again = javascript().module(
-        "lib/lifecycle", "requested", ended, {"status": "schedule", "changes": {}, "by": "c"}, NOW
-    )
-    assert again["attempt"] == 0
-    assert judged(again, ended, ROLES[Role.CLIENT]) is None
+    told = {"after": ["b"], "ready": True, "attempt": 2, "history": [{"at": AT, "status": "done"}], "repeat": DAILY}
+    known = {**BASE, **told, "runs": 5, "occurrence": {"start": AT, "date": AT, "number": 4}}
+    for stored, status, changes in (
+        ({**known, "status": "done", "result": 5}, "schedule", {}),
+        ({**known, "status": "done", "repeat": "R//P1D"}, "schedule", {}),
+        ({**known, "status": "waiting"}, "reschedule", {"date": "2027-01-01"}),
+        ({**known, "status": "waiting", "occurrence": None}, "reschedule", {"date": "2027-01-01"}),
+        ({**known, "status": "waiting"}, "reschedule", {"repeat": "R//P1D", "date": None}),
+        ({**known, "status": "waiting"}, "reschedule", {"after": ["b"]}),
+    ):
+        asked = {"status": status, "changes": changes, "by": "c"}
+        made = javascript().module("lib/lifecycle", "requested", stored, asked, NOW)
+        assert made == apply(stored, Requested(status, changes, "c"), NOW)
+        assert judged(made, stored, ROLES[Role.CLIENT]) is None
+        if made.get("occurrence"):
+            for wrong in ({"number": 5}, {"start": "2027-01-02"}, {"date": "2027-01-02"}, {"date": 5}):
+                forged = {**made, "occurrence": {**made["occurrence"], **wrong}}
+                assert judged(forged, stored, ROLES[Role.CLIENT]) is not None
     new = javascript().module("lib/lifecycle", "create", BASE, NOW, "client")
     assert judged(new, None, ROLES[Role.CLIENT]) is None
 
 
 def test_documents_that_are_no_tasks() -> None:
     process = {"_id": "worker:w:1", "type": "worker", "name": "w"}
+    archive = {"_id": "history:a:0", "type": "history", "task": "a", "number": 0, "history": []}
     control = {"_id": "worker:w", "type": "control", "name": "w"}
     other = {"_id": "x", "worker": 5}
     for roles in (ROLES[Role.CLIENT], [], ROLES[Role.WORKER], ["_admin"]):
@@ -221,8 +257,10 @@ def test_documents_that_are_no_tasks() -> None:
         ):
             assert judged(document, None, roles) is None
         allowed = bool({"worker", "_admin"} & set(roles))
-        assert (judged(process, None, roles) is None) is allowed
-        assert (judged({**process, "type": "x"}, process, roles) is None) is allowed
+        for own in (process, archive):
+            assert (judged(own, None, roles) is None) is allowed
+            assert (judged({**own, "type": "x"}, own, roles) is None) is allowed
+            assert judged({**own, "_deleted": True}, own, roles) is None
 
 
 # Python takes true for 1, which JavaScript and everybody else does not.
@@ -240,6 +278,11 @@ KNOWN: dict[Any, Any] = {
     "tags": values, "attempt": st.integers(-1, 3), "result": scalars, "history": histories, "_id": st.just("a"),
     "claim": st.sampled_from([None, {"instance": "i", "at": AT}, {}]), "own": values, "\ue000": scalars, "🦆": scalars,
     "__proto__": scalars, "constructor": scalars,
+    "after": st.none() | st.lists(texts, max_size=2), "ready": st.sampled_from([None, True, False]),
+    "key": st.none() | texts, "runs": st.none() | st.integers(2, 3),
+    "repeat": st.sampled_from([None, "R//P1D", f"R/{AT}/P1D", DAILY, {**DAILY, "until": AT}, {}]),
+    "occurrence": st.sampled_from([None, OBJECTS["occurrence"][1], {"start": AT, "date": AT}]),
+    "archived": st.sampled_from([None, 100]),
 }  # fmt: skip
 documents = st.fixed_dictionaries({"worker": st.sampled_from(["w", "w", "v", 5]), "job": st.just("j")}, optional=KNOWN)
 parts = st.fixed_dictionaries({}, optional=KNOWN)

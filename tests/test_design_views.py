@@ -17,12 +17,24 @@ from after.task import Document, check, is_task
 AT = "2026-12-01T09:00:00.000Z"
 CLAIM = {"instance": "i", "at": AT}
 TASK: Document = {"_id": "a", "type": "task", "worker": "w", "job": "j", "date": AT}
+FIELDS: list[Document] = [
+    {"after": ["b"]}, {"after": ["b", "c", "b"], "ready": None}, {"after": ["b"], "ready": False}, {"after": []},
+    {"after": ["b"], "ready": True}, {"key": "k"}, {"key": "k", "after": ["b"]},
+    {"key": "k", "after": ["b"], "ready": True}, {"attempt": 0}, {"attempt": 1}, {"attempt": 2},
+    {"repeat": {"interval": "P1D"}}, {"repeat": "R//PT1H", "attempt": 1},
+]  # fmt: skip
 TASKS: list[Document] = [
     *({**TASK, "status": status, "claim": claim} for status in [None, *Status] for claim in [None, CLAIM]),
     {"_id": "b", "worker": "w", "job": "j"},
     {"_id": "b", "worker": "w", "job": {"name": "j"}, "date": "2026-W49-2T09:00+05:30", "type": None},
     {**TASK, "date": None},
     {**TASK, "date": "0001-01-01", "claim": CLAIM},
+    *(
+        {**TASK, "status": status, "claim": claim, **more}
+        for status in [None, *Status]
+        for claim in [None, CLAIM]
+        for more in FIELDS
+    ),
 ]
 OTHERS: list[Document] = [
     {"_id": "c"},
@@ -38,7 +50,8 @@ WRONG: list[Document] = [
     {**TASK, "status": ["done"], "date": 5},
     {**TASK, "retry": {"limit": -1}},
     {**TASK, "job": None},
-    {**TASK, "repeat": {"interval": "P1D"}},
+    {**TASK, "after": ["b"], "key": 5},
+    {**TASK, "after": ["b", 5]},
 ]
 
 
@@ -54,14 +67,32 @@ def expected(view: str, found: Keys | None) -> list[Any]:
     if found is None:
         return []
     columns = [getattr(found, column) for column in VIEWS[view].columns]
-    return [] if None in columns else [[columns, None]]
+    if view == "moved" and found.moved is None:
+        return []
+    return [] if None in columns else [[columns, None if view not in VALUES else getattr(found, VALUES[view])]]
 
 
-@pytest.mark.parametrize("view", ["due", "held", "by_date", "by_status", "by_worker"])
+VALUES = {"keyed": "instance", "moved": "worker"}
+
+
+@pytest.mark.parametrize("view", ["due", "held", "by_date", "by_status", "by_worker", "keyed", "moved"])
 def test_tasks_have_the_keys_of_the_embedded_server(view: str) -> None:
+    told = 0
     for document in [*TASKS, *OTHERS]:
         found = keys(check(document), document) if is_task(document) else None
         assert rows(view, document) == expected(view, found), document
+        told += len(rows(view, document))
+    assert told >= 9
+
+
+def test_blocked_tasks_are_told_by_each_that_they_wait_for() -> None:
+    told = 0
+    for document in TASKS:
+        blocked = keys(check(document), document).is_blocked()
+        awaited = sorted(set(document.get("after") or [])) if blocked else []
+        assert sorted(rows("blocked", document)) == [[[one], "w"] for one in awaited], document
+        told += len(awaited)
+    assert told == 15
 
 
 def test_tasks_of_a_worker_by_date() -> None:
@@ -82,7 +113,8 @@ def test_a_wrong_task_is_due_at_once_so_that_a_worker_ends_it(document: Document
 @pytest.mark.parametrize("view", sorted(VIEWS))
 def test_nothing_breaks_a_view(view: str) -> None:
     odd: list[Any] = [None, 5, True, "x", [], ["x"], {}, {"a": 1}]
-    for field in ("worker", "job", "type", "date", "status", "claim", "retry", "name", "state"):
+    names = ("worker", "job", "type", "date", "status", "claim", "retry", "name", "state")
+    for field in (*names, "after", "key", "repeat", "attempt", "ready", "number", "task"):
         for value in odd:
             for identity in ("a", "worker:", "worker:w:1"):
                 for row in rows(view, {**TASK, "_id": identity, field: value}):

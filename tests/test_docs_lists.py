@@ -16,18 +16,20 @@ from documented import ROOT, blocks, codes, section, table
 from starlette.routing import Match, Route
 
 import after
+from after import editing
+from after.audit import OUTCOMES
 from after.cli.app import app
 from after.database import transport
 from after.dates import format_instant, parse_instant
 from after.jobs import context
 from after.outcome import MAX_DEPTH as RESULT_DEPTH
 from after.outcome import MAX_RESULT
-from after.server import feed, http, listing
+from after.server import audits, feed, http, listing, nexts
 from after.server.app import Engine
 from after.server.viewrows import VIEWS
 from after.status import TRANSITIONS, Role, Status
 from after.task import MAX_ID_LENGTH, WORKER_FIELDS, Entry, Fields, Retry, check
-from after.worker import finder, holdings, outbox, presence, worker
+from after.worker import dependencies, finder, holdings, outbox, presence, room, worker
 
 TASKS, HTTP, CLI = (ROOT / "docs" / name for name in ("tasks.md", "http.md", "cli.md"))
 PYTHON, JOBS, WORKER = (ROOT / "docs" / name for name in ("python.md", "jobs.md", "worker.md"))
@@ -162,6 +164,12 @@ def test_every_documented_path_is_there() -> None:
 def test_every_parameter_and_view_is_documented() -> None:
     assert _first_column(HTTP, "### `GET /tasks`", "parameter") == listing.PARAMETERS
     assert _first_column(HTTP, "### `GET /tasks/_changes`", "parameter") == feed.PARAMETERS | listing.FILTERS
+    assert _first_column(HTTP, "### `GET /tasks/_audit`", "parameter") == audits.PARAMETERS
+    assert _first_column(HTTP, "### `GET /tasks/_next`", "parameter") == nexts.PARAMETERS
+    assert _first_column(HTTP, "### `POST /tasks/_edit`", "member") == set(editing.Request.__struct_fields__)
+    selection = set(editing.Selection.__struct_encode_fields__)
+    assert _first_column(HTTP, "### `POST /tasks/_edit`", "in `filter`") == selection
+    assert _first_column(HTTP, "### `GET /tasks/_audit`", "outcome") == set(OUTCOMES)
     assert _first_column(HTTP, "## The document protocol", "view") == VIEWS.keys()
 
 
@@ -194,11 +202,13 @@ def test_limits_are_those_of_the_code() -> None:
         "a look for what the feed may have missed": finder.SCAN_SECONDS,
         "heartbeat of a process": presence.HEARTBEAT,
         "silence after which a process is lost": presence.LOST_AFTER,
+        "a look through the tasks that wait for others": dependencies.SWEEP_SECONDS,
+        "runs of one repeating task that may be unwritten": holdings.MAX_ENDED,
         "a look for lost processes and their tasks, for conflicts and for uncertain claims": worker.CHORE_SECONDS,
         "silence of a node after which the next is asked": transport.PATIENCE,
         "a connection that is not made": transport.CONNECT_SECONDS,
         "silence of the changes feed after which it is followed elsewhere": 3 * finder.HEARTBEAT,
-        "tasks in the memory of a process": holdings.MAX_HELD,
+        "tasks in the memory of a process": room.MAX_HELD,
         "difference of clocks at which it warns": presence.WARN_SKEW,
         "difference of clocks at which it claims nothing": presence.MAX_SKEW,
         "progress and log of a running job are written": outbox.PROGRESS_DELAY,

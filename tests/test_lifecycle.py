@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from after.errors import Forbidden
-from after.lifecycle import Claimed, Ended, Event, Lost, Released, Requested, Started, apply, create
+from after.events import Claimed, Ended, Event, Lost, Released, Requested, Started
+from after.lifecycle import apply, create
 from after.outcome import Done, Outcome, Stopped, failed, of_exception
 from after.status import ENDED, HELD, REQUESTS, STATUSES, Role, refused
 from after.task import Document, check

@@ -8,7 +8,8 @@ import pytest
 
 from after.dates import LATEST, format_instant, parse_instant
 from after.errors import Forbidden, InvalidTask
-from after.lifecycle import Claimed, Ended, Event, Lost, Released, Requested, Started, apply, create
+from after.events import Claimed, Ended, Event, Lost, Released, Requested, Started
+from after.lifecycle import apply, create
 from after.outcome import Done, Failed, Stopped, failed
 from after.task import Document, Failure, Retry
 

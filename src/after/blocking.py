@@ -53,7 +53,11 @@ class BlockingClient:
     cancel = _blocking(Client.cancel)
     reschedule = _blocking(Client.reschedule)
     again = _blocking(Client.again)
+    edit = _blocking(Client.edit)
+    next = _blocking(Client.next)
+    audit = _blocking(Client.audit)
     delete = _blocking(Client.delete)
+    history = _blocking(Client.history)
     wait = _blocking(Client.wait)
 
     def changes(self, **filters: Any) -> Iterator[Document]:

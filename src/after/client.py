@@ -6,30 +6,26 @@ Everything here is documents, bulk writes, views and the changes feed, so it is 
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from uuid_utils import uuid7
+import msgspec
 
-from after import lifecycle
+from after import cleaning, lifecycle, nexts
 from after.clock import Clock, SystemClock, now
-from after.conflicts import precedence
 from after.database import DEFAULT_URL, Database
-from after.database.database import ViewRow, Written
-from after.dates import format_instant, parse_elapsed, parse_instant
-from after.errors import Conflict, InvalidTask, NotFound, Refusal, Unreachable
-from after.idempotence import difference
+from after.dates import DAY, parse_elapsed, parse_instant
+from after.errors import BadRequest, Conflict, NotFound, Refusal, Unreachable
+from after.events import Requested
+from after.given import Date, resolved
+from after.history import archive_ids
+from after.many import audit, editing, putting, ranges
 from after.status import ENDED, Status
-from after.task import Document, check_id, checked, is_task
-
-Date = str | datetime | timedelta
-"""An instant as ISO 8601 or a datetime (UTC without a zone), or a time from now as ISO 8601 or a timedelta."""
+from after.task import Document, checked, is_task
 
 TRIES = 10
 RECONNECT_SECONDS = 0.2
-BULK = 1_000
 
 
 class Client:
@@ -83,17 +79,7 @@ class Client:
 
     async def schedule_many(self, documents: Iterable[Mapping[str, Any]]) -> list[Document | Refusal]:
         """Put many tasks, given as documents; give for each, in order, the task as stored or why it was refused."""
-        given = list(documents)
-        made = [self._made(document) for document in given]
-        tasks = [task for task in made if not isinstance(task, Refusal)]
-        answers: list[Written | Refusal] = []
-        for start in range(0, len(tasks), BULK):
-            answers += await self._database.write(tasks[start : start + BULK])
-        answered = iter(zip(tasks, answers, strict=True))
-        return [
-            task if isinstance(task, Refusal) else await self._stored(document, *next(answered))
-            for document, task in zip(given, made, strict=True)
-        ]
+        return await putting.put(self._database, documents, self._clock, self._by)
 
     async def get(self, id: str) -> Document:  # noqa: A002 — the field's name
         """Give a task; raise `NotFound` where there is none."""
@@ -133,11 +119,9 @@ class Client:
         until: Date | None = None,
     ) -> AsyncIterator[Document]:
         """Give the tasks that fit one by one, by date, however many they are."""
-        low = None if since is None else parse_instant(self._date(since))
-        high: object = {} if until is None else parse_instant(self._date(until))
-        async for document in merged([self._range(view, prefix, low, high) for view, prefix in views(worker, status)]):
-            if _fits(document, worker, status, tag):
-                yield document
+        low, high = (None if date is None else parse_instant(self._date(date)) for date in (since, until))
+        async for document in ranges.each(self._database, worker, status, tag, low, high):
+            yield document
 
     async def cancel(self, id: str) -> Document:  # noqa: A002 — the field's name
         """Ask for a task to be stopped; give it as stored. Raise `Forbidden` where it has ended already."""
@@ -155,10 +139,85 @@ class Client:
             id, Status.SCHEDULE, {"date": self._date(date if date is not None else timedelta(0))}
         )
 
+    async def edit(
+        self,
+        action: str,
+        *,
+        worker: str | None = None,
+        status: str | Sequence[str] | None = None,
+        tag: str | None = None,
+        since: Date | None = None,
+        until: Date | None = None,
+        ids: Iterable[str] | None = None,
+        all: bool = False,  # noqa: A002 - as over HTTP
+        by: str | timedelta | None = None,
+        date: Date | None = None,
+        changes: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+        limit: int | None = None,
+    ) -> Document:
+        """Cancel, reschedule or run again all tasks that fit, as `POST /tasks/_edit` does, and answer as it does.
+
+        `action` is `cancel`, `reschedule` or `again`. Without `limit` there is no limit to how many, and the answer's
+        `cursor` is always None. Where the engine goes away meanwhile, `Unreachable` says how many were changed.
+        """
+        chosen = {
+            "worker": worker, "status": status if isinstance(status, str | None) else [*status], "tag": tag,
+            "from": None if since is None else self._date(since), "to": None if until is None else self._date(until),
+            "all": all,
+        }  # fmt: skip
+        to = None if date is None else self._date(date)
+        asked = {
+            "action": action, "filter": chosen, "by": editing.shift(by), "date": to,
+            "changes": None if changes is None else dict(changes), "dry_run": dry_run,
+        }  # fmt: skip
+        known = None if ids is None else [*ids]
+        return await editing.edit(self._database, asked, known, limit, self._clock, self._by)
+
+    async def next(self, repeat: Any, since: Date | None = None, count: int = 10) -> Sequence[str]:
+        """Give the next instants of a `repeat`, nothing stored: those at `since`, the task's date, or later.
+
+        Nobody is asked: they are computed here.
+        """
+        start = now(self._clock) if since is None else parse_instant(self._date(since))
+        return nexts.told(nexts.occurrences(nexts.read(repeat), start, count))["next"]
+
+    async def audit(
+        self,
+        *,
+        worker: str | None = None,
+        tag: str | None = None,
+        since: Date | None = None,
+        until: Date | None = None,
+        tolerance: str = "PT1S",
+    ) -> Sequence[Document]:
+        """Give what was due, `since` and later, before `until`, and what became of it, by date.
+
+        Without dates these are the last 24 hours. What starts more than `tolerance` after its date is late.
+        """
+        instant = now(self._clock)
+        high = instant if until is None else parse_instant(self._date(until))
+        low = high - DAY if since is None else parse_instant(self._date(since))
+        if low >= high:
+            raise BadRequest("until: has to be later than since")
+        late = checked("tolerance", parse_elapsed, tolerance)
+        found = [
+            row async for row in audit.rows(self._database, low, high, instant, worker=worker, tag=tag, tolerance=late)
+        ]
+        return [msgspec.to_builtins(row) for row in sorted(found, key=lambda row: row.date)]
+
     async def delete(self, id: str) -> None:  # noqa: A002
         """Remove a task, whatever its status, with its history."""
         document = await self.get(id)
-        await self._database.put({"_id": id, "_rev": document["_rev"], "_deleted": True})
+        if not await cleaning.remove(self._database, [document]):
+            raise Conflict(f"the task {id!r} has changed meanwhile")
+
+    async def history(self, id: str) -> Sequence[Document]:  # noqa: A002
+        """Give all entries of a task's history, the oldest first, those in archives among them."""
+        task = await self.get(id)
+        archives = await self._database.get_many(archive_ids(task))
+        parts = [archives[one]["history"] for one in archive_ids(task) if one in archives]
+        return [entry for part in parts for entry in part] + (task.get("history") or [])
 
     async def wait(self, id: str, timeout: float | None = None) -> Document:  # noqa: A002, ASYNC109
         """Wait until a task has ended and give it; raise `TimeoutError` when it has not in so many seconds.
@@ -199,35 +258,15 @@ class Client:
                 if change.doc is not None:
                     yield change.doc
 
-    def _made(self, document: Mapping[str, Any]) -> Document | Refusal:
-        identity = document.get("_id")
-        try:
-            given = {field: value for field, value in document.items() if field != "_id"}
-            if given.get("date") is not None:
-                given["date"] = self._date(given["date"])
-            identity = str(uuid7()) if identity is None else check_id(identity)
-            return {"_id": identity, **lifecycle.create(given, now(self._clock), self._by)}
-        except Refusal as error:
-            return error
-
-    async def _stored(self, given: Mapping[str, Any], task: Document, answer: Written | Refusal) -> Document | Refusal:
-        if isinstance(answer, Written):
-            return {**task, "_rev": answer.rev}
-        if not isinstance(answer, Conflict):
-            return answer
-        stored = await self._database.get(task["_id"])
-        field = difference(task, stored, task["date"] if is_instant(given.get("date")) else None)
-        if field is not None:
-            return Conflict(f"the task {task['_id']!r} exists and differs in {field!r}")
-        return stored
-
     async def _request(self, id: str, status: Status, changes: Document) -> Document:  # noqa: A002
         changed: Document = {}
+        if changes.get("after"):
+            await putting.check_circle(self._database, id, changes["after"])
         for _ in range(TRIES):
             document = await self.get(id)
             if changed and changed["history"][-1] in (document.get("history") or ()):
                 return document  # ours was taken and its answer lost; a worker has gone on from it
-            event = lifecycle.Requested(status, changes, self._by)
+            event = Requested(status, changes, self._by)
             changed = lifecycle.apply(document, event, now(self._clock))
             try:
                 return {**changed, "_rev": await self._database.put(changed)}
@@ -235,68 +274,5 @@ class Client:
                 continue  # a worker was faster: decide anew, on what it wrote
         raise Conflict(f"the task {id!r} changes too fast")
 
-    async def _range(self, view: str, prefix: Sequence[str], low: object, high: object) -> AsyncIterator[ViewRow]:
-        async for page in self._database.pages(
-            view, startkey=[*prefix, low], endkey=[*prefix, high], inclusive_end=isinstance(high, dict),
-            size=200, include_docs=True, reduce=False,
-        ):  # fmt: skip
-            for row in page:
-                yield row
-
     def _date(self, date: Any) -> str:
-        if isinstance(date, str) and date.startswith("P"):
-            date = timedelta(milliseconds=checked("date", parse_elapsed, date))
-        if isinstance(date, timedelta):
-            return format_instant(now(self._clock) + round(date.total_seconds() * 1000))
-        if isinstance(date, datetime):
-            return (date if date.tzinfo else date.replace(tzinfo=UTC)).isoformat()
-        if not isinstance(date, str):
-            raise InvalidTask("date", f"expected `string`, got {type(date).__name__}")
-        checked("date", parse_instant, date)
-        return date
-
-
-def is_instant(date: object) -> bool:
-    """Tell whether a date was given as an instant: one relative to now is another each time it is resolved."""
-    return isinstance(date, datetime) or (isinstance(date, str) and not date.startswith("P"))
-
-
-def views(worker: str | None, status: str | None) -> list[tuple[str, list[str]]]:
-    """Give the views, with the beginnings of their keys, that together hold the tasks that fit, each by date."""
-    if worker is not None:
-        return [("by_worker", [worker, one]) for one in ([status] if status else sorted(Status))]
-    return [("by_status", [status])] if status else [("by_date", [])]
-
-
-def _fits(document: Document, worker: str | None, status: str | None, tag: str | None) -> bool:
-    """Tell whether a task is what was asked for: a row may be older than the document that comes with it."""
-    return (
-        (worker is None or document.get("worker") == worker)
-        and (status is None or (document.get("status") or Status.WAITING) == status)
-        and (tag is None or tag in (document.get("tags") or ()))
-    )
-
-
-async def merged(ranges: list[AsyncIterator[ViewRow]]) -> AsyncIterator[Document]:
-    """Merge rows whose keys end with a date into one order by date and id, reading no further than needed.
-
-    A task that changes its status while the ranges are read may be in two of them; it is given once, as it is by then.
-    """
-    heads: list[tuple[int, str, int, Document]] = []
-    for place, rows in enumerate(ranges):
-        await _advance(heads, rows, place)
-    while heads:
-        date, identity, place, document = heapq.heappop(heads)
-        await _advance(heads, ranges[place], place)
-        if heads and heads[0][:2] == (date, identity):
-            newer = max(document, heads[0][3], key=lambda one: precedence(one["_rev"]))
-            heads[0] = (date, identity, heads[0][2], newer)
-        else:
-            yield document
-
-
-async def _advance(heads: list[tuple[int, str, int, Document]], rows: AsyncIterator[ViewRow], place: int) -> None:
-    async for row in rows:
-        if row.doc is not None:  # a view that lags has rows of what is deleted by now
-            heapq.heappush(heads, (row.key[-1], row.id, place, row.doc))
-            return
+        return resolved(date, now(self._clock))

@@ -1,19 +1,16 @@
-"""Looking at workers, pausing and stopping them, tidying up after them: through documents, on either engine."""
+"""Looking at workers, pausing and stopping them, forgetting dead ones: through documents, on either engine."""
 
 from __future__ import annotations
-
-from collections.abc import AsyncIterator, Iterable
 
 from after.clock import Clock, SystemClock, now
 from after.database import Database
 from after.dates import MINUTE, format_instant, parse_instant
-from after.errors import Conflict, NotFound, Refusal
+from after.errors import Conflict, NotFound
 from after.roster import PREFIX, roster
 from after.status import ENDED, Status
 from after.task import Document
 
 TRIES = 10
-PAGE = 500
 FORGOTTEN = 5 * MINUTE
 """After so long without a heartbeat a process is gone, whatever its document says, and however our clock is set."""
 HIGHEST = "\U0010ffff"
@@ -62,7 +59,8 @@ class Control:
     async def forget_dead(self, name: str) -> int:
         """Remove the documents of processes that have stopped or are lost; give how many."""
         before = now(self._clock) - FORGOTTEN
-        return await self.remove([one for one in await self._instances(name) if _is_dead(one, before)])
+        dead = [one for one in await self._instances(name) if _is_dead(one, before)]
+        return len(await self._database.remove({one["_id"]: one["_rev"] for one in dead}))
 
     async def latest(self, name: str, limit: int) -> list[Document]:
         """Give those of a worker's tasks whose history is the newest, by that; near their date, if they have not ended.
@@ -83,21 +81,6 @@ class Control:
                 found |= {row.id: row.doc for row in rows if row.doc is not None}
         tasks = sorted(found.values(), key=lambda task: (_last(task), task["_id"]))
         return tasks[-limit:] if limit else []
-
-    async def ended(self, name: str, statuses: Iterable[str], before: int) -> AsyncIterator[list[Document]]:
-        """Give the tasks of a worker in these statuses whose date is before an instant, page by page."""
-        for status in statuses:
-            async for page in self._database.pages(
-                "by_worker", startkey=[name, status], endkey=[name, status, before], inclusive_end=False,
-                size=PAGE, include_docs=True, reduce=False,
-            ):  # fmt: skip
-                yield [row.doc for row in page if row.doc is not None]
-
-    async def remove(self, documents: Iterable[Document]) -> int:
-        """Delete documents in one write; give how many were. Those that changed meanwhile stay."""
-        gone = [{"_id": document["_id"], "_rev": document["_rev"], "_deleted": True} for document in documents]
-        answers = await self._database.write(gone) if gone else []
-        return sum(not isinstance(answer, Refusal) for answer in answers)
 
     async def _instances(self, name: str) -> list[Document]:
         rows = await self._database.view("workers", startkey=[name], endkey=[name, {}], include_docs=True)

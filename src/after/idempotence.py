@@ -19,6 +19,16 @@ def difference(given: Mapping[str, Any], stored: Document, date: str | None = No
         if given.get(field) != stored.get(field):
             return field
     history = stored.get("history") or [{}]
-    if date is not None and date != history[0].get("date", stored.get("date")):
+    if date is not None and _tells_date(stored) and date != history[0].get("date", stored.get("date")):
         return "date"
     return None
+
+
+def _tells_date(stored: Document) -> bool:
+    """Tell whether the first entry of a task's history has the date that the task was made with.
+
+    The oldest entries of a long history are in archives, and one that repeats by a rule begins at its first occurrence.
+    """
+    repeat = stored.get("repeat")
+    by_rule = isinstance(repeat, dict) and (repeat.get("cron") is not None or repeat.get("rrule") is not None)
+    return not stored.get("archived") and not by_rule

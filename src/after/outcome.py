@@ -25,10 +25,14 @@ class Done(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """The job failed. `final` means that another try would fail in the same way."""
+    """The job failed. `final` means that another try would fail in the same way.
+
+    `wait` is how many ms who was asked wants to be left alone; the next try is not earlier, whatever the policy says.
+    """
 
     error: Failure
     final: bool = False
+    wait: int | None = None
 
 
 class Stopped(Struct, frozen=True):
@@ -40,9 +44,17 @@ class Stopped(Struct, frozen=True):
 Outcome = Done | Failed | Stopped
 
 
-def failed(kind: str, message: str, *, final: bool = False) -> Failed:
+class FailedAs(Exception):
+    """What After's own jobs raise, where the class of an exception and its message do not say all: a whole outcome."""
+
+    def __init__(self, failure: Failed) -> None:
+        super().__init__(failure.error.message)
+        self.failure = failure
+
+
+def failed(kind: str, message: str, *, final: bool = False, wait: int | None = None) -> Failed:
     """Give a failure that After itself found, under the name `kind`."""
-    return Failed(Failure(kind, _clean(message)[:MAX_MESSAGE]), final)
+    return Failed(Failure(kind, _clean(message)[:MAX_MESSAGE]), final, wait)
 
 
 def of_result(result: object) -> Done | Failed:
@@ -78,6 +90,8 @@ def _depth(value: object) -> int:
 
 def of_exception(error: BaseException) -> Failed:
     """Give the outcome of a job that raised, `SystemExit` included."""
+    if isinstance(error, FailedAs):
+        return error.failure
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     text = _clean("".join(lines))[-MAX_TRACEBACK:]
     return Failed(Failure(type(error).__name__, _clean(_message(error))[:MAX_MESSAGE], text))

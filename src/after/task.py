@@ -175,6 +175,14 @@ def check(document: object) -> Fields:
     return fields
 
 
+def converted(given: Mapping[str, Any], kind: Any) -> Any:
+    """Read what somebody gave as a `kind` of structure; raise `InvalidTask` for the first member that is wrong."""
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), given) from None
+
+
 def _check_repeat(repeat: str | Repeat, fields: Fields) -> None:
     # A series that has begun counts its occurrences from elsewhere than the date.
     counted = fields.date if fields.occurrence is None else None
@@ -214,6 +222,11 @@ def holder_of(document: Mapping[str, Any]) -> str | None:
     """Give the process that has claimed a task, None where nobody has."""
     claim = document.get("claim")
     return claim.get("instance") if isinstance(claim, dict) else None
+
+
+def is_blocked(document: Mapping[str, Any]) -> bool:
+    """Tell whether a task still waits for others to be done."""
+    return bool(document.get("after")) and document.get("ready") is not True
 
 
 def due(document: Mapping[str, Any]) -> int:

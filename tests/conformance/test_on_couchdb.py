@@ -51,6 +51,9 @@ class TestClientsByTheDocumentProtocol:
             ("log", ["x"]),
             ("result", 1),
             ("error", {"type": "x", "message": "x"}),
+            ("ready", True),
+            ("archived", 100),
+            ("occurrence", {"start": TASK["date"], "date": TASK["date"]}),
         ],
     )
     def test_set_no_field_of_workers(self, client, outsider, field, value):
@@ -77,6 +80,15 @@ class TestClientsByTheDocumentProtocol:
         assert error(outsider.put("/after/worker:manobi:1", {**document, "_rev": rev}))[:2] == (403, "forbidden")
         assert outsider.put("/after/worker:manobi", {"type": "control", "name": "manobi"}).status == 201
         assert outsider.put("/after/note", {"x": 1}).status == 201
+
+    def test_write_no_archive_of_a_history(self, client, outsider):
+        archive = {"type": "history", "task": "a", "number": 0, "history": []}
+        refusal = (403, "forbidden", "type: an archive of a task's history is written by workers only")
+        assert error(outsider.put("/after/history:a:0", archive)) == refusal
+        rev = client.put("/after/history:a:0", archive).json["rev"]
+        for changed in (archive, {}):
+            assert error(outsider.put("/after/history:a:0", {**changed, "_rev": rev})) == refusal
+        assert outsider.delete("/after/history:a:0", rev=rev).status == 200  # with its task, which they may delete
 
     @pytest.mark.parametrize("role", ["client", "worker"])
     def test_no_role_changes_the_rules(self, place, role):

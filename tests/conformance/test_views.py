@@ -14,18 +14,48 @@ STATUSES = ["waiting", "schedule", "reschedule", "cancel", "scheduled", "running
 HELD = ("scheduled", "running", "cancel")
 
 
-def task(identity, worker, status, day):
+def task(identity, worker, status, day, **more):
     claim = {"claim": {"instance": f"host:{day}", "at": "2026-12-01"}} if status in HELD else {}
     date = f"1970-01-{day + 1:02}"
-    return {"_id": identity, "worker": worker, "job": "j", "status": status, "date": date, **claim}
+    return {"_id": identity, "worker": worker, "job": "j", "status": status, "date": date, **claim, **more}
+
+
+def fields(number):
+    """Give some of what decides where a task is found, so that every status meets most of it."""
+    more = {}
+    if number % 2:
+        more["key"] = f"k{number % 3}"
+    if number % 5 in (0, 1):
+        more |= {"after": ["a", f"b{number % 3}", "a"], "ready": number % 7 == 0 or None}
+    if number % 11 == 0:
+        more["repeat"] = {"interval": "P1D"}
+    if number % 13 == 0:
+        more["claim"] = {"instance": "host:0", "at": "2026-12-01"}
+    return {**more, "attempt": number % 4}
 
 
 TASKS = [
-    task(f"t{number:03}", worker, status, number % 4)
+    task(f"t{number:03}", worker, status, number % 4, **fields(number))
     for number, (worker, status) in enumerate(
         (worker, status) for worker in ("a", "b", "я", "a-b") for status in STATUSES for _ in range(3)
     )
 ]
+
+
+def waits(one):
+    return bool(one["status"] in STATUSES[:2] and "after" in one and not one["ready"] and "claim" not in one)
+
+
+def is_open(one):
+    return one["status"] not in STATUSES[6:]
+
+
+def held(one):
+    return "claim" in one and is_open(one)
+
+
+def place(one):
+    return 0 if held(one) or one["status"] in HELD[:2] else 1
 
 
 def due(one):
@@ -37,12 +67,18 @@ def date(one):
 
 
 MODELS = {
-    "due": lambda one: [one["worker"], due(one)] if one["status"] in STATUSES[:4] else None,
-    "held": lambda one: [one["worker"], one["claim"]["instance"]] if "claim" in one else None,
-    "by_date": lambda one: [date(one)],
-    "by_status": lambda one: [one["status"], date(one)],
-    "by_worker": lambda one: [one["worker"], one["status"], date(one)],
+    "due": lambda one: [[one["worker"], due(one)]] if one["status"] in STATUSES[:4] and not waits(one) else [],
+    "blocked": lambda one: [[awaited] for awaited in {*one["after"]}] if waits(one) else [],
+    "held": lambda one: [[one["worker"], one["claim"]["instance"]]] if held(one) else [],
+    "keyed": lambda one: (
+        [[one["worker"], one["key"], place(one), date(one)]] if "key" in one and is_open(one) and not waits(one) else []
+    ),
+    "moved": lambda one: [[date(one)]] if "repeat" in one or one["attempt"] >= 2 - is_open(one) else [],
+    "by_date": lambda one: [[date(one)]],
+    "by_status": lambda one: [[one["status"], date(one)]],
+    "by_worker": lambda one: [[one["worker"], one["status"], date(one)]],
 }
+"""The keys of a task in each view."""
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +100,7 @@ def filled(shared):
 
 
 def modelled(name):
-    rows = [(MODELS[name](one), one["_id"]) for one in TASKS]
-    return sorted(((key, identity) for key, identity in rows if key is not None), key=order)
+    return sorted(((key, one["_id"]) for one in TASKS for key in MODELS[name](one)), key=order)
 
 
 def order(row):
@@ -133,6 +168,28 @@ class TestMapViews:
         assert row["value"] is None
         assert row["doc"]["_rev"].startswith("1-")
         assert row["doc"]["worker"] == row["key"][0]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("blocked", lambda one: one["worker"]),
+            ("moved", lambda one: one["worker"]),
+            ("keyed", lambda one: one["claim"]["instance"] if held(one) else None),
+            ("held", lambda one: None),
+        ],
+    )
+    def test_tell_a_value(self, filled, name, value):
+        tasks = {one["_id"]: one for one in TASKS}
+        found = view(filled, name)
+        assert [row["value"] for row in found] == [value(tasks[row["id"]]) for row in found]
+        assert len(found) > 4
+
+    def test_who_waits_for_some_tasks_is_told_with_documents(self, filled):
+        keys = [["b1"], ["nothing"], ["a"], ["b2"]]
+        answer = filled.post(f"{VIEW}/blocked", {"keys": keys, "include_docs": True})
+        expected = [row for key in keys for row in modelled("blocked") if row[0] == key]
+        assert [(row["key"], row["doc"]["_id"]) for row in answer.json["rows"]] == expected
+        assert len({row["key"][0] for row in answer.json["rows"]}) == 3
 
     def test_reads_a_page_after_the_other(self, filled):
         found, query = [], {"startkey": ["a"], "endkey": ["a", {}]}

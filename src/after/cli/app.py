@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from after.cli import engine, installing, looking, moving, operating, putting, workers
+from after.cli import asking, changing, engine, installing, looking, moving, operating, putting, workers
 from after.cli.output import complain
 from after.errors import AfterError, Conflict, NotFound, Unreachable
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for family in (engine, workers, putting, looking, operating, installing, moving):
+for family in (engine, workers, putting, looking, changing, asking, operating, installing, moving):
     family.add_to(app)
 
 CODES: tuple[tuple[type[AfterError], int], ...] = ((Unreachable, 3), (NotFound, 4), (Conflict, 5), (AfterError, 1))

@@ -19,6 +19,11 @@ from after.collector import calm
 from after.database import Database
 from after.errors import AfterError, Unavailable, Unreachable
 from after.jobs import Registry
+from after.jobs.addresses import Guard
+from after.jobs.builtin import builtin_jobs
+from after.jobs.logs import FORMAT
+from after.jobs.shell import parse_commands, shell_job
+from after.jobs.signing import Signer
 
 MAX_BACKOFF = 5.0
 
@@ -49,8 +54,15 @@ def serve_command(
 def start(
     name: Annotated[str, typer.Argument(help="The worker's name: it runs the tasks that name it.")],
     jobs: Annotated[
-        list[str], typer.Option(help="A module, a Python file, or a folder of them, with jobs. Repeatable.")
-    ],
+        list[str] | None, typer.Option(help="A module, a Python file, or a folder of them, with jobs. Repeatable.")
+    ] = None,
+    command: Annotated[
+        list[str] | None, typer.Option(help="NAME='PROGRAM ARGUMENT...': what the job `shell` may run. Repeatable.")
+    ] = None,
+    http_allow: Annotated[
+        list[str] | None,
+        typer.Option(help="An address, network or host that the job http may call although it is private. Repeatable."),
+    ] = None,
     concurrency: Annotated[int, typer.Option(help="How many jobs run at once.", min=1)] = 100,
     grace: Annotated[float, typer.Option(help="Seconds that running jobs may take to end at a stop.", min=0)] = 30.0,
     url: Url = URL,
@@ -61,18 +73,34 @@ def start(
     A first signal lets running jobs end, a second ends at once.
     """
     _log(log_level)
-    registry = Registry.load(jobs)
+    registry = _registry(jobs or [], command or [])
+    guard, signer = Guard(http_allow or []), Signer(_secrets())
     calm()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(name, registry, url, concurrency, grace))
+        runner.run(_work(name, registry, url, concurrency, grace, guard, signer))
     _leave()
 
 
-async def _work(name: str, registry: Registry, url: str, concurrency: int, grace: float) -> None:
+def _registry(jobs: list[str], commands: list[str]) -> Registry:
+    registry = Registry.load(jobs)
+    if commands:
+        registry.add_defaults([shell_job(parse_commands(commands))])
+    return registry
+
+
+def _secrets() -> str:
+    """Give the secrets for signing, and leave none of them to the processes that jobs start."""
+    return os.environ.pop("AFTER_HTTP_SECRET", "")
+
+
+async def _work(
+    name: str, registry: Registry, url: str, concurrency: int, grace: float, guard: Guard, signer: Signer
+) -> None:
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with Database(url) as database:
+    async with Database(url) as database, builtin_jobs(database, name, guard=guard, signer=signer) as builtin:
+        registry.add_defaults(builtin)
         if not await _reachable(database, stopped):
             return
         from after.worker import Worker
@@ -117,6 +145,4 @@ def _log(level: str) -> None:
     known = logging.getLevelNamesMapping()
     if level.upper() not in known:
         raise typer.BadParameter(f"{level!r} is not one of debug, info, warning, error", param_hint="--log-level")
-    logging.basicConfig(
-        level=known[level.upper()], stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=known[level.upper()], stream=sys.stderr, format=FORMAT)

@@ -46,6 +46,7 @@ COLOURS = {
     "waiting": "default", "schedule": "default", "reschedule": "default", "scheduled": "cyan", "running": "blue",
     "done": "green", "err": "red", "cancel": "yellow", "canceled": "yellow",
     "paused": "yellow", "draining": "yellow", "stopped": "default", "down": "red", "lost": "red",
+    "on_time": "green", "late": "yellow", "failed": "red", "missed": "red", "skipped": "yellow", "pending": "default",
     "ok": "green", "warn": "yellow", "fail": "red",
 }  # fmt: skip
 

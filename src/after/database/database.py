@@ -88,11 +88,18 @@ class Database:
 
     Several URLs of the same database, separated by commas, are the nodes of a cluster: when one does not answer, the
     next is asked. Every method raises the `Refusal` that was answered, or `Unreachable` where nothing was within
-    `timeout` seconds, None for as long as it takes.
+    `timeout` seconds, None for as long as it takes. A `transport` of one's own takes the requests in the URL's place.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, clock: Clock | None = None, *, timeout: float | None = TIMEOUT) -> None:
-        self._transport = Transport(url, timeout)
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        clock: Clock | None = None,
+        *,
+        timeout: float | None = TIMEOUT,
+        transport: Transport | None = None,
+    ) -> None:
+        self._transport = transport or Transport(url, timeout)
         self.skew: float | None = None
         """Seconds by which the engine's clock is ahead of ours at the least, by its last answer."""
         self._clock = clock or SystemClock()
@@ -209,6 +216,13 @@ class Database:
                 f"{self.url} has no view {name!r} of After ({error.reason}); run: after install {self.url}"
             ) from None
 
+    async def view_keys(self, name: str, keys: Sequence[object], **parameters: object) -> list[ViewRow]:
+        """Give the rows of one of After's views that have one of these keys, however many keys they are."""
+        if not keys:
+            return []
+        body = {"keys": keys, **parameters}
+        return _read(_rows, await self.request("POST", f"_design/after/_view/{name}", body=body)).rows
+
     async def pages(
         self, name: str, *, startkey: object, size: int, **parameters: object
     ) -> AsyncIterator[list[ViewRow]]:
@@ -229,12 +243,47 @@ class Database:
         """Give the rows of `_all_docs`. Parameters are CouchDB's, as Python values."""
         return await self._read("_all_docs", parameters)
 
+    async def all_of(self, identities: Sequence[str]) -> list[ViewRow]:
+        """Give the rows of `_all_docs` for these ids, without a document where there is none or it is deleted."""
+        if not identities:
+            return []
+        content = await self.request("POST", "_all_docs", query={"include_docs": "true"}, body={"keys": identities})
+        return _read(_rows, content).rows
+
     async def get_many(self, identities: list[str]) -> dict[str, Document]:
         """Give those of the documents that exist, by id."""
+        return {row.id: row.doc for row in await self.all_of(identities) if row.doc is not None}
+
+    async def revs(self, identities: Sequence[str]) -> dict[str, str]:
+        """Give the revisions of those of the documents that exist, by id."""
         if not identities:
             return {}
-        content = await self.request("POST", "_all_docs", query={"include_docs": "true"}, body={"keys": identities})
-        return {row.id: row.doc for row in _read(_rows, content).rows if row.doc is not None}
+        rows = _read(_rows, await self.request("POST", "_all_docs", body={"keys": identities})).rows
+        return {row.id: row.value["rev"] for row in rows if row.id and not row.value.get("deleted")}
+
+    async def revs_from(self, start: str, end: str, size: int) -> AsyncIterator[dict[str, str]]:
+        """Give the revisions of the documents with ids from `start` to `end`, by id, page by page."""
+        last = None
+        while True:
+            rows = await self.all(startkey=last or start, endkey=end, limit=size)
+            if page := {row.id: row.value["rev"] for row in rows if row.id != last}:
+                yield page
+            if len(rows) < size:
+                return
+            last = rows[-1].id
+
+    async def remove(self, revs: Mapping[str, str]) -> list[str]:
+        """Delete documents, given by id as the revision that is known; give the ids of those that had not changed."""
+        gone = [{"_id": identity, "_rev": rev, "_deleted": True} for identity, rev in revs.items()]
+        answers = await self.write(gone) if gone else []
+        return [identity for identity, answer in zip(revs, answers, strict=True) if isinstance(answer, Written)]
+
+    async def compact(self) -> None:
+        """Ask the engine to give back the space of what was deleted or overwritten; `info` tells while it does so.
+
+        On CouchDB it takes an administrator of the database.
+        """
+        await self.request("POST", "_compact", body={})
 
     def changes(
         self, *, since: object, selector: Mapping[str, Any], heartbeat: float = 5.0

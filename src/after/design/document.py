@@ -17,7 +17,7 @@ from after.task import Document
 ID = "_design/after"
 FOLDERS = ("filters", "lib", "lists", "shows", "updates")
 """Each of their files is a function of the design document, or a module of `lib`, under its own name."""
-VIEW_LIBRARY = ("dates", "errors", "json", "keys", "table", "task")
+VIEW_LIBRARY = ("dates", "errors", "json", "keys", "repeat", "table", "task")
 """The modules that map functions may require; those that are there of them."""
 
 

@@ -8,9 +8,10 @@ import msgspec
 from msgspec import inspect
 
 from after import task
+from after.history import ARCHIVED
 from after.roster import TOLD
 from after.status import ENDED, NEW_BY_CLIENT, REQUESTS, STATUSES, TRANSITIONS, Status
-from after.task import MAX_ID_LENGTH, RESERVED_IDS, WORKER_FIELDS, Fields
+from after.task import MAX_DEPENDENCIES, MAX_ID_LENGTH, MAX_KEY_LENGTH, RESERVED_IDS, WORKER_FIELDS, Fields
 
 _NAMES: dict[type[inspect.Type], str] = {
     inspect.BoolType: "boolean",
@@ -41,6 +42,9 @@ def table() -> str:
         "workerFields": sorted(WORKER_FIELDS),
         "reservedIds": list(RESERVED_IDS),
         "maxIdLength": MAX_ID_LENGTH,
+        "maxKeyLength": MAX_KEY_LENGTH,
+        "maxDependencies": MAX_DEPENDENCIES,
+        "archived": ARCHIVED,
         "fields": described(inspect.type_info(Fields)),
         "told": list(TOLD),
     }
@@ -84,7 +88,7 @@ def _details(kind: inspect.Type) -> dict[str, Any]:
         case inspect.EnumType(cls=statuses):
             return {"values": sorted(statuses)}
         case inspect.LiteralType(values=values):
-            return {"values": list(values)}
+            return {"values": sorted(values)}
         case inspect.ListType(item_type=item):
             return {"items": described(item)}
         case inspect.StructType(fields=fields, forbid_unknown_fields=closed):

@@ -9,8 +9,12 @@ function (newDoc, oldDoc, userCtx) {
   const old = oldDoc && !oldDoc._deleted ? oldDoc : null;
 
   if (!task.isTask(newDoc)) {
-    if (!isWorker && (newDoc.type === "worker" || (old !== null && old.type === "worker"))) {
+    const types = [newDoc.type, old !== null && old.type];
+    if (!isWorker && types.includes("worker")) {
       throw { forbidden: "type: the document of a worker process is written by workers only" };
+    }
+    if (!isWorker && types.includes("history")) {
+      throw { forbidden: "type: an archive of a task's history is written by workers only" };
     }
     return;
   }

@@ -59,6 +59,7 @@ class Documents:
             *self._replication.routes(),
             *(Route(path, self.database, methods=["GET", "PUT", "POST"]) for path in (base, f"{base}/")),
             Route(f"{base}/_ensure_full_commit", self.commit, methods=["POST"]),
+            Route(f"{base}/_compact", self.compact, methods=["POST"]),
             Route(f"{base}/_security", self.security, methods=["GET"]),
             Route(f"{base}/_revs_limit", self.revs_limit, methods=["GET"]),
             DocumentRoute(f"{base}/{{rest:path}}", self.document, methods=["GET", "PUT", "DELETE"]),
@@ -83,9 +84,9 @@ class Documents:
             "purge_seq": 0,
             "doc_count": sizes["documents"],
             "doc_del_count": sizes["deleted"],
-            "sizes": {"file": sizes["file"], "active": sizes["file"]},
+            "sizes": {"file": sizes["file"], "active": sizes["active"]},
             "disk_format_version": 8,
-            "compact_running": False,
+            "compact_running": self._store.compaction.running,
             "props": {},
             "cluster": {"q": 1, "n": 1, "w": 1, "r": 1},
             "instance_start_time": "0",
@@ -94,6 +95,12 @@ class Documents:
     async def commit(self, request: Request) -> Response:
         """Say that all is on the disk: it is, before any write is answered."""
         return JSON({"ok": True, "instance_start_time": "0"}, 201)
+
+    async def compact(self, request: Request) -> Response:
+        """Begin to give free space back to the disk; the description of the database says whether that goes on."""
+        await body(request)
+        self._store.compaction.start()
+        return JSON({"ok": True}, 202)
 
     async def security(self, request: Request) -> Response:
         """Give the empty security object of a server without users."""

@@ -29,6 +29,7 @@ class State(msgspec.Struct):
     conflicts: int = 0
     worker: str | None = None
     status: str | None = None
+    blocked: bool = False
     seq: int = 0
     keys: Keys | tuple[None, ...] = NO_KEYS
     body: bytes = b""
@@ -49,7 +50,7 @@ class State(msgspec.Struct):
         return Leaf(self.rev, self.deleted, self.ancestry)
 
 
-_LOADED = msgspec.json.Decoder(list[tuple[str, int, str, int, str, int, str | None, str | None]])
+_LOADED = msgspec.json.Decoder(list[tuple[str, int, str, int, str, int, str | None, str | None, int | None]])
 
 
 class Group:
@@ -62,9 +63,29 @@ class Group:
         self._tally: Counter[tuple[str, str]] = Counter()
         self._written: dict[str, Change] = {}
         self._losers = Losers(connection)
+        self._awaited: dict[str, Iterable[str]] = {}
 
     def edit(self, edit: Edit) -> Answer:
-        """Take one edit, or say why not; nothing is stored before `store`."""
+        """Take one edit, and those along with it, or say why not; nothing is stored before `store`."""
+        answer = self._edit(edit)
+        if edit.along and isinstance(answer, Written):
+            for one in edit.along:
+                self._edit(one)
+        return answer
+
+    def store(self) -> list[Change]:
+        """Write what was taken, in few statements, and give the changes in order of seq."""
+        rows = [self._states[identity] for identity in self._written]
+        self._execute(sql.insert, [(state.id, *state.columns()) for state in rows if state.number is None])
+        self._execute(sql.update, [(state.number, *state.columns()) for state in rows if state.number is not None])
+        moved = [(*key, count) for key, count in self._tally.items() if count]
+        self._connection.executemany(sql.TALLY, moved)
+        self._losers.store()
+        if self._awaited:
+            self._store_awaited()
+        return sorted(self._written.values(), key=lambda change: change.row.seq)
+
+    def _edit(self, edit: Edit) -> Answer:
         state = self._states.get(edit.id)
         if edit.rev is not None:
             return self._take(state, edit, Leaf(edit.rev, edit.deleted, edit.ancestry))
@@ -81,21 +102,11 @@ class Group:
             state = self._states[edit.id] = State(edit.id)
         return self._advance(state, edit)
 
-    def store(self) -> list[Change]:
-        """Write what was taken, in few statements, and give the changes in order of seq."""
-        rows = [self._states[identity] for identity in self._written]
-        self._execute(sql.insert, [(state.id, *state.columns()) for state in rows if state.number is None])
-        self._execute(sql.update, [(state.number, *state.columns()) for state in rows if state.number is not None])
-        moved = [(*key, count) for key, count in self._tally.items() if count]
-        self._connection.executemany(sql.TALLY, moved)
-        self._losers.store()
-        return sorted(self._written.values(), key=lambda change: change.row.seq)
-
     def _load(self, ids: list[str]) -> dict[str, State]:
         (found,) = self._connection.execute(sql.LOAD, (msgspec.json.encode(ids).decode(),)).fetchone()
         return {
-            identity: State(identity, number, rev, bool(deleted), ancestry, conflicts, worker, status)
-            for identity, number, rev, deleted, ancestry, conflicts, worker, status in _LOADED.decode(found)
+            identity: State(identity, number, rev, bool(deleted), ancestry, conflicts, worker, status, bool(blocked))
+            for identity, number, rev, deleted, ancestry, conflicts, worker, status, blocked in _LOADED.decode(found)
         }
 
     def _advance(self, state: State, edit: Edit) -> Written:
@@ -158,6 +169,10 @@ class Group:
         state.rev, state.deleted, state.ancestry = rev, deleted, ancestry
         state.seq, state.body, state.keys = self.seq, body, keys or NO_KEYS
         state.worker, state.status = state.keys[:2]
+        blocked = keys is not None and keys.is_blocked()
+        if blocked or state.blocked:
+            self._awaited[state.id] = dict.fromkeys(document["after"]) if blocked else ()
+            state.blocked = blocked
         self._tally[state.counted()] += 1
         self._written.pop(state.id, None)
         row = Row(state.id, rev, self.seq, deleted, body)
@@ -169,6 +184,12 @@ class Group:
             values = [value for row in rows[start : start + size] for value in row]
             self._connection.execute(statement(size), values)
             start += size
+
+    def _store_awaited(self) -> None:
+        """Set what those tasks wait for that are blocked, or were."""
+        self._connection.executemany(sql.FREE, [(identity,) for identity in self._awaited])
+        rows = [(one, identity) for identity, awaited in self._awaited.items() for one in awaited]
+        self._connection.executemany(sql.BLOCK, rows)
 
 
 def _whole(document: Document, row: Row) -> Document:

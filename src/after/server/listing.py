@@ -107,27 +107,27 @@ async def _chunks(store: Store, wanted: Wanted) -> AsyncIterator[list[Found]]:
     # One row more than asked for tells whether there is another page. How many rows have a tag is not known before.
     rows = store.chunks(_statement(wanted), limit=wanted.limit + 1 if tag is None else None)
     async for chunk in rows:
-        yield chunk if tag is None else _tagged(chunk, tag)
+        yield chunk if tag is None else tagged(chunk, tag)
 
 
 def _statement(wanted: Wanted) -> Callable[[Found | None], tuple[str, Sequence[object]]]:
     """Select along the index that fits; ranges that are each in order are merged by SQLite as it steps along them."""
-    index, equal, ranges = _ranges(wanted.filter)
+    index, equal, equals = ranges(wanted.filter)
     part = (
         f"SELECT {ROW}, date FROM document INDEXED BY {index} "  # noqa: S608
         f"WHERE {equal} AND (date, id) > (?, ?) AND date < ?"
     )
-    text = f"{' UNION ALL '.join([part] * len(ranges))} ORDER BY date, id"
+    text = f"{' UNION ALL '.join([part] * len(equals))} ORDER BY date, id"
     first = (wanted.low, "") if wanted.last is None else max((wanted.low, ""), wanted.last)
 
     def statement(last: Found | None) -> tuple[str, Sequence[object]]:
         position = first if last is None else (last[5], last[0])
-        return text, [value for values in ranges for value in (*values, *position, wanted.high)]
+        return text, [value for values in equals for value in (*values, *position, wanted.high)]
 
     return statement
 
 
-def _ranges(wanted: Filter) -> tuple[str, str, list[tuple[str, ...]]]:
+def ranges(wanted: Filter) -> tuple[str, str, list[tuple[str, ...]]]:
     """Give the index, what is equal in each of its ranges, and the values for each of them."""
     statuses = wanted.statuses or tuple(Status)
     if wanted.worker is not None:
@@ -144,7 +144,8 @@ class _Tagged(msgspec.Struct):
 _read_tags = msgspec.json.Decoder(_Tagged).decode
 
 
-def _tagged(chunk: list[Found], tag: str) -> list[Found]:
+def tagged(chunk: list[Found], tag: str) -> list[Found]:
+    """Give those of the rows, of the columns `rows.Row`, whose task bears a tag."""
     # Bodies are written by one encoder, so that a body without the tag's JSON in it does not have the tag.
     text = encode(tag)
     return [found for found in chunk if text in found[4] and tag in (_read_tags(found[4]).tags or ())]

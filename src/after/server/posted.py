@@ -11,13 +11,16 @@ from uuid_utils import uuid7
 
 from after import lifecycle
 from after.clock import Clock, now
+from after.cycles import told
 from after.dates import format_instant, parse_elapsed, parse_instant
 from after.errors import BadRequest, Conflict, Forbidden, InvalidTask, NotFound, Refusal
+from after.events import Requested
 from after.idempotence import difference
 from after.server.edits import edit
 from after.server.rows import Edit, Keys, Row, encode
 from after.server.sql import ROW
 from after.server.store import Store
+from after.server.waiting import Waiting, may_close
 from after.status import NEW_BY_CLIENT, Role, Status, refused
 from after.task import WORKER_FIELDS, Document, check_id, checked, is_task
 
@@ -31,6 +34,8 @@ _WORKER_ONLY = frozenset({Status.SCHEDULED, Status.RUNNING, Status.CANCELED})
 _OF_EXISTING = frozenset(Status) - NEW_BY_CLIENT
 """With these nothing is made anew, so that the task has to be read first."""
 _NEEDED = frozenset({"worker", "job"})
+_KEYED = frozenset({"repeat", "after", "key"})
+"""A new task without these is found by its worker, status and date alone."""
 
 
 class Post(Struct, frozen=True, gc=False):
@@ -73,6 +78,9 @@ def read(document: Document, instant: int, identity: str | None = None, rev: str
     if "\n_" in "\n" + "\n".join(document):  # one search instead of a look at every field
         field = next(field for field in document if field.startswith("_") or "\n_" in field)
         raise BadRequest(f"{field}: a field must not begin with '_'")
+    after = document.get("after")
+    if isinstance(after, list) and identity in after:
+        raise InvalidTask("after", told([identity]))
     date = document.get("date")
     if isinstance(date, str) and date[:1] == "P":
         document["date"] = _from_now(date, instant)
@@ -124,6 +132,7 @@ class Posting:
         instant = now(self._clock)
         late: list[int] = []
         new: dict[int, Edit] = {}
+        waiting = Waiting(self._store)
         for place, post in enumerate(posts):
             if place % BATCH == BATCH - 1:
                 await asyncio.sleep(0)
@@ -131,7 +140,10 @@ class Posting:
                 if post.rev is not None or _wants_reading(post.fields):
                     late.append(place)
                 else:
-                    new[place] = _creation(post, instant)
+                    made = _creation(post, instant)
+                    if may_close(post.fields, made.document):
+                        waiting.add(made)
+                    new[place] = made
             except Refusal as refusal:
                 outcomes[place] = refusal
         return sorted(late + await self._write(new, outcomes))
@@ -139,12 +151,15 @@ class Posting:
     async def _change(self, posts: Sequence[Post], places: list[int], outcomes: dict[int, Outcome]) -> list[int]:
         """Decide by what is stored, and write that; give the places where somebody else was faster."""
         changed: dict[int, Edit] = {}
+        waiting = Waiting(self._store)
         for place in places:
             if place % BATCH == BATCH - 1:
                 await asyncio.sleep(0)
             post = posts[place]
             try:
                 decision = _decided(post, self._store.get(post.id), now(self._clock))
+                if isinstance(decision, Edit) and may_close(post.fields, decision.document):
+                    waiting.add(decision)
             except Refusal as refusal:
                 outcomes[place] = refusal
                 continue
@@ -180,8 +195,10 @@ def _wants_reading(fields: Document) -> bool:
 def _creation(post: Post, instant: int) -> Edit:
     """Give the edit of a new task, which `lifecycle.create` has checked already."""
     task = lifecycle.create(post.fields, instant)
+    if not _KEYED.isdisjoint(task):
+        return edit(task, post.id, None, Role.CLIENT)
     date = parse_instant(task["date"])
-    return Edit(post.id, None, task, encode(task), Keys(task["worker"], task["status"], date, date, None))
+    return Edit(post.id, None, task, encode(task), Keys(task["worker"], task["status"], date, date))
 
 
 def _decided(post: Post, row: Row | None, instant: int) -> Edit | Row:
@@ -215,7 +232,7 @@ def _anew(post: Post, asked: str | None, instant: int) -> Edit:
 def _requested(post: Post, row: Row, task: Document, instant: int) -> Edit | Row:
     if all(_stands(field, value, task) for field, value in post.fields.items()):
         return row
-    changed = lifecycle.apply(task, lifecycle.Requested(post.fields["status"], post.fields), instant)
+    changed = lifecycle.apply(task, Requested(post.fields["status"], post.fields), instant)
     return edit(changed, row.id, row.rev, Role.CLIENT)
 
 

@@ -9,21 +9,32 @@ from msgspec import Struct
 
 from after.dates import parse_instant
 from after.errors import Refusal
-from after.status import ENDED, Role, Status
+from after.status import ENDED, HELD, Role, Status
 from after.task import Document, Fields
 
 
 class Keys(NamedTuple):
-    """What the store can find a task by; instants in ms since the epoch."""
+    """What the store can find a task by; instants in ms since the epoch.
+
+    `due` is None where no worker has to act, `instance` where none holds the task, `key` and `place` where it is in
+    nobody's way. `moved` is 1 where the history may tell of earlier dates.
+    """
 
     worker: str
     status: str
     date: int
     due: int | None
-    instance: str | None
+    instance: str | None = None
+    key: str | None = None
+    place: int | None = None
+    moved: int | None = None
+
+    def is_blocked(self) -> bool:
+        """Tell whether the task waits for others to be done."""
+        return self.due is None and self.status in _AT_ITS_DATE
 
 
-NO_KEYS = (None, None, None, None, None)
+NO_KEYS = (None,) * len(Keys._fields)
 """What stands in the place of keys in documents that are no tasks."""
 
 
@@ -32,7 +43,8 @@ class Edit(Struct, frozen=True, gc=False):
 
     `body` is `document` as JSON, without `_id` and `_rev`. The edit owns its document.
     With a `rev`, which a replication brings, it is that revision, whatever is there, and `ancestry` are the hashes of
-    those before it, newest first, joined by commas.
+    those before it, newest first, joined by commas. The edits `along` are taken with this one, in its commit, or not
+    at all.
     """
 
     id: str
@@ -44,6 +56,7 @@ class Edit(Struct, frozen=True, gc=False):
     role: Role = Role.CLIENT
     rev: str | None = None
     ancestry: str = ""
+    along: tuple[Edit, ...] = ()
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -95,9 +108,13 @@ def keys(fields: Fields, document: Document) -> Keys:
     status = document.get("status") or "waiting"
     date = 0 if fields.date is None else parse_instant(fields.date)
     holder = fields.claim.instance if fields.claim is not None and status not in ENDED else None
-    return Keys(
-        fields.worker, status, date, date if status in _AT_ITS_DATE else 0 if status in _AT_ONCE else None, holder
-    )
+    blocked = bool(fields.after) and not fields.ready and holder is None and status in _AT_ITS_DATE
+    due = 0 if status in _AT_ONCE else date if status in _AT_ITS_DATE and not blocked else None
+    key = None if blocked or status in ENDED else fields.key
+    place = None if key is None else 0 if holder is not None or status in HELD else 1
+    attempt = fields.attempt or 0
+    moved = 1 if fields.repeat is not None or attempt > 1 or (attempt and status not in ENDED) else None
+    return Keys(fields.worker, status, date, due, holder, key, place, moved)
 
 
 # When a worker has to act on a task; on the others never.

@@ -9,9 +9,23 @@ Statement = Callable[[int], str]
 """The text of a statement for so many rows."""
 
 APPLICATION_ID = 0x61667472  # "aftr"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-SCHEMA = """
+# What version 1 had not: it is added to an older file, and made with the rest in a new one.
+ADDED = (
+    "CREATE INDEX document_keyed ON document (worker, key, place, date, id) WHERE key IS NOT NULL",
+    "CREATE INDEX document_moved ON document (date, id) WHERE moved IS NOT NULL",
+    # What blocked tasks wait for: a row for each id in their `after`. No other document has rows here.
+    """CREATE TABLE dependency (
+    dependency TEXT NOT NULL,
+    task       TEXT NOT NULL,
+    PRIMARY KEY (dependency, task)
+) WITHOUT ROWID""",
+    "CREATE INDEX dependency_task ON dependency (task)",
+)
+ADDED_COLUMNS = ("key TEXT", "place INTEGER", "moved INTEGER")
+
+SCHEMA = f"""
 CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- One row a document: its winning revision. What a task can be found by stands in columns beside its body;
@@ -29,7 +43,10 @@ CREATE TABLE document (
     date      INTEGER,                     -- ms since the epoch
     due       INTEGER,                     -- when a worker has to act on it next; NULL when nobody has to
     instance  TEXT,                        -- the worker process that holds it
-    body      BLOB NOT NULL                -- JSON without _id and _rev
+    body      BLOB NOT NULL,               -- JSON without _id and _rev
+    key       TEXT,                        -- that of an open task, unless it is blocked
+    place     INTEGER,                     -- among those of its key: 0 for one that is held, 1 for the others
+    moved     INTEGER                      -- 1 where its history may tell of earlier dates
 );
 CREATE UNIQUE INDEX document_id ON document (id);
 CREATE INDEX document_seq ON document (seq);
@@ -61,12 +78,15 @@ CREATE TABLE tally (
 
 -- Documents that are neither replicated nor in any feed: a replicator's checkpoints.
 CREATE TABLE local (id TEXT PRIMARY KEY, rev TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+{";".join(ADDED)};
 """
 
 # One row holds all that was found: a step of SQLite for each row would let go of the interpreter lock and wait for it
-# as often, which with a busy event loop costs a hundred times the lookup itself.
+# as often, which with a busy event loop costs a hundred times the lookup itself. A task that waits and is not due is
+# blocked.
 LOAD = """
-SELECT json_group_array(json_array(d.id, d.number, d.rev, d.deleted, d.ancestry, d.conflicts, d.worker, d.status))
+SELECT json_group_array(json_array(d.id, d.number, d.rev, d.deleted, d.ancestry, d.conflicts, d.worker, d.status,
+                                   d.due IS NULL AND d.status IN ('waiting', 'schedule')))
 FROM json_each(?) AS wanted CROSS JOIN document AS d ON d.id = wanted.value
 """
 
@@ -75,7 +95,13 @@ INSERT INTO tally (worker, status, count) VALUES (?, ?, ?)
 ON CONFLICT (worker, status) DO UPDATE SET count = count + excluded.count
 """
 
-WRITTEN = ("rev", "seq", "deleted", "ancestry", "conflicts", "worker", "status", "date", "due", "instance", "body")
+BLOCK = "INSERT INTO dependency (dependency, task) VALUES (?, ?)"
+FREE = "DELETE FROM dependency WHERE task = ?"
+
+WRITTEN = (
+    "rev", "seq", "deleted", "ancestry", "conflicts",
+    "worker", "status", "date", "due", "instance", "key", "place", "moved", "body",
+)  # fmt: skip
 """The columns that every write sets."""
 
 ROW = "id, rev, seq, deleted, body"

@@ -13,11 +13,14 @@ import sqlite3
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, TextIO
 
 from after.errors import AfterError, NotFound
 from after.server import sql
+from after.server.compaction import Compaction
+from after.server.migration import migrate
 from after.server.rows import Answer, Change, Edit, Row
 from after.server.writer import Writer
 
@@ -48,19 +51,23 @@ class Store:
         if path is None:
             self._folder = tempfile.TemporaryDirectory(prefix="after-")
             path = Path(self._folder.name) / "after.db"
-        self._lock = _lock(path)
-        try:
-            self._writing = _open(path, durable=self._path is not None)
-            self.uuid = _prepare(self._writing, path)
-            self._reading = _open(path, durable=True)
-        except sqlite3.Error as error:
-            raise AfterError(f"{path} cannot be used as a database: {error}") from None
+        with ExitStack() as opened:
+            self._lock = opened.enter_context(_lock(path))
+            try:
+                self._writing = opened.enter_context(closing(_open(path, durable=self._path is not None)))
+                self.uuid = _prepare(self._writing, path)
+                self._reading = opened.enter_context(closing(_open(path, durable=True)))
+            except sqlite3.Error as error:
+                raise AfterError(f"{path} cannot be used as a database: {error}") from None
+            opened.pop_all()  # open until the store is left
         self._reading.execute("PRAGMA query_only = ON")
         (self.seq,) = self._reading.execute("SELECT coalesce(max(seq), 0) FROM document").fetchone()
         self._writer = Writer(self._writing, self.seq, self._publish)
+        self.compaction = Compaction(self._writer)
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        await self.compaction.stop()
         await self._writer.close()
         self._reading.close()
         self._writing.execute("PRAGMA optimize")
@@ -162,7 +169,8 @@ class Store:
         (documents, deleted) = self._reading.execute(sql.TOTALS).fetchone()
         (pages,) = self._reading.execute("PRAGMA page_count").fetchone()
         (size,) = self._reading.execute("PRAGMA page_size").fetchone()
-        return {"documents": documents, "deleted": deleted, "file": pages * size}
+        (free,) = self._reading.execute("PRAGMA freelist_count").fetchone()
+        return {"documents": documents, "deleted": deleted, "file": pages * size, "active": (pages - free) * size}
 
     def free(self) -> int:
         """Give the bytes that are free where the database is."""
@@ -171,13 +179,22 @@ class Store:
 
 def _open(path: Path, *, durable: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    try:
+        _set_up(connection, path, durable=durable)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection, path: Path, *, durable: bool) -> None:
     _check_owner(connection, path)
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first write, for a new file to be made so
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute("PRAGMA busy_timeout = 5000")
-    return connection
 
 
 def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
@@ -189,13 +206,11 @@ def _check_owner(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> str:
-    """Make the tables in a new file; give the database's uuid."""
+    """Make the tables in a new file, or bring an older one to their form of today; give the database's uuid."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables == 0:
         connection.executescript(sql.creation(uuid.uuid4().hex))
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != sql.SCHEMA_VERSION:
-        raise AfterError(f"{path} has the schema {version}, this After reads {sql.SCHEMA_VERSION}")
+    migrate(connection, path)
     return str(connection.execute("SELECT value FROM property WHERE name = 'uuid'").fetchone()[0])
 
 

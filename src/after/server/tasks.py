@@ -14,21 +14,24 @@ from starlette.types import Scope
 
 from after.clock import Clock, now
 from after.errors import BadRequest, Conflict, Refusal, TooLarge
-from after.server import listing
+from after.server import archives, listing
+from after.server.audits import Audits
+from after.server.edit_many import EditMany
 from after.server.feed import HEAD, Feed, Options
 from after.server.feed import PARAMETERS as FEED_PARAMETERS
 from after.server.http import JSON, MAX_DOCUMENTS, NEW_REV, body, decode_document, parameters, split
 from after.server.listing import Filter, Wanted
+from after.server.nexts import Nexts
 from after.server.openapi import description
+from after.server.openapi_many import extended
 from after.server.posted import ANY, BATCH, TRIES, Outcome, Post, Posting, named, read, task_row
 from after.server.protocol import matches_etag, streamed
 from after.server.rows import Edit, encode
 from after.server.store import Store
 from after.server.workers import Workers
-from after.status import Role
 
 NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-FUNCTIONS = frozenset({"_all_tasks", "_bulk", "_changes", "workers"})
+FUNCTIONS = frozenset({"_all_tasks", "_audit", "_bulk", "_changes", "_edit", "_next", "workers"})
 """What stands below `/tasks` in the place of an id and is none."""
 
 
@@ -41,7 +44,8 @@ class Tasks:
         self._clock = clock
         self._posting = Posting(store, clock)
         self._workers = Workers(store, clock)
-        self._description = encode(description())
+        self._more = [*EditMany(store, clock).routes(), *Audits(store, clock).routes(), *Nexts(clock).routes()]
+        self._description = encode(extended(description()))
 
     def routes(self) -> list[BaseRoute]:
         """Give the routes; each path has one, so that a method that it does not take is answered with those it does."""
@@ -51,6 +55,7 @@ class Tasks:
             Route("/tasks/_all_tasks", self.list_all, methods=["GET"]),
             Route("/tasks/_bulk", self.bulk, methods=["POST"]),
             Route("/tasks/_changes", self.changes, methods=["GET"]),
+            *self._more,
             *self._workers.routes(),
             TaskRoute("/tasks/{id}", self.task, methods=["GET", "POST", "DELETE"]),
             TaskRoute("/tasks/{id}/history", self.history, methods=["GET"]),
@@ -97,7 +102,8 @@ class Tasks:
             row = task_row(self._store, identity)
             if rev not in (None, ANY, row.rev):
                 raise Conflict(f"_rev: {rev!r:.80} is not the current revision of {identity!r}")
-            (answer,) = await self._store.write([Edit(identity, row.rev, {}, b"{}", None, True, Role.CLIENT)])
+            along = archives.deletions(self._store, row.document())
+            (answer,) = await self._store.write([Edit(identity, row.rev, {}, b"{}", None, deleted=True, along=along)])
             if not isinstance(answer, Conflict):
                 break
         if isinstance(answer, Refusal):
@@ -117,9 +123,9 @@ class Tasks:
         if "cursor" in given:
             (first,) = listing.from_cursor(given["cursor"], secret, tuple[int])
         last = first + listing.limit(given)
-        entries = task_row(self._store, _id(request)).document().get("history") or []
-        cursor = listing.to_cursor((last,), secret) if last < len(entries) else None
-        return JSON({"history": entries[first:last], "cursor": cursor})
+        task = task_row(self._store, _id(request)).document()
+        cursor = listing.to_cursor((last,), secret) if last < archives.length(task) else None
+        return JSON({"history": archives.entries(self._store, task, first, last), "cursor": cursor})
 
     async def changes(self, request: Request) -> Response:
         """Tell the changes of tasks, those that were and those to come."""

@@ -52,6 +52,11 @@ WHERE length(head) > 8 AND json_extract(CAST(body AS TEXT), '$.type') = 'worker'
 _WORKER = """coalesce(worker, CASE WHEN json_extract(CAST(body AS TEXT), '$.type') IN ('worker', 'control')
                               THEN json_extract(CAST(body AS TEXT), '$.name') END)"""
 
+# The blocked tasks, once for each id that they wait for.
+_BLOCKED = """(
+SELECT dependency, task AS id, rev, seq, deleted, body, worker
+FROM dependency CROSS JOIN document ON document.id = dependency.task)"""
+
 # A losing leaf that is deleted is no conflict any more.
 _LOSING = "(SELECT 1 FROM leaf WHERE leaf.id = document.id AND leaf.deleted = 0)"
 
@@ -59,6 +64,14 @@ VIEWS: Final[Mapping[str, View]] = {
     "due": View(("worker", "due"), (TEXT, NUMBER), "document INDEXED BY document_due", "due IS NOT NULL"),
     "held": View(
         ("worker", "instance"), (TEXT, TEXT), "document INDEXED BY document_held", "instance IS NOT NULL"
+    ),
+    "blocked": View(("dependency",), (TEXT,), _BLOCKED, "1", value="worker"),
+    "keyed": View(
+        ("worker", "key", "place", "date"), (TEXT, TEXT, NUMBER, NUMBER),
+        "document INDEXED BY document_keyed", "key IS NOT NULL", value="instance",
+    ),
+    "moved": View(
+        ("date",), (NUMBER,), "document INDEXED BY document_moved", "moved IS NOT NULL", value="worker"
     ),
     "by_date": View(
         ("date",), (NUMBER,), "document INDEXED BY document_date", "status IS NOT NULL", counted=True

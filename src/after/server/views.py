@@ -3,15 +3,22 @@
 | view | key | value |
 |---|---|---|
 | `due` | [worker, ms] | null; tasks that a worker has to act on, requests at 0, the others at their date |
+| `blocked` | [id] | the worker of a task that waits until the task with this id is done; such a task is not in `due` |
 | `held` | [worker, instance] | null; tasks that a worker process holds |
+| `keyed` | [worker, key, place, ms] | the worker process that holds it, or null; open tasks with a `key`, by place |
+| `moved` | [ms] | the worker of a task whose history may tell of dates before its own |
 | `by_date` | [ms] | null |
 | `by_status` | [status, ms] | null |
 | `by_worker` | [worker, status, ms] | null; reduced by `_count`, as CouchDB does unless told `reduce=false` |
 | `workers` | [name, instance] | the state of a worker process |
 | `conflicts` | [id] | the worker of a document with conflicting revisions, where it has one |
 
+A task that waits for others is *blocked* until a worker has written that all of them are done. `keyed` has the place 0
+for tasks that are held, 1 for others that are open, and none for what is blocked. A history may tell of earlier dates
+where the task repeats or was tried again. CouchDB has some more views, which only its REST interface needs.
+
 A task without a date counts as one of 1970. `total_rows` is told where it is known without counting, `offset` where
-it is plain; both are left out of the views `due`, `held`, `workers` and `conflicts`.
+it is plain; both are told of the views `by_…` only.
 """
 
 from __future__ import annotations

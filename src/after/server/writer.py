@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, cast
@@ -34,10 +34,11 @@ class Edits(NamedTuple):
 
 
 class Action(NamedTuple):
-    """A function that gets the writing connection, in a transaction of its own."""
+    """A function that gets the writing connection, in a transaction of its own, or in none where it is `bare`."""
 
     run: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
+    bare: bool = False
 
 
 class Writer:
@@ -62,10 +63,13 @@ class Writer:
         self._queue.put(Edits(edits, future))
         return future
 
-    def run(self, function: Callable[[sqlite3.Connection], Any]) -> asyncio.Future[Any]:
-        """Queue a function that gets the writing connection; the future gives what it returns, after the commit."""
+    def run(self, function: Callable[[sqlite3.Connection], Any], *, bare: bool = False) -> asyncio.Future[Any]:
+        """Queue a function that gets the writing connection; the future gives what it returns, after the commit.
+
+        One that is `bare` is called outside of a transaction, which some statements cannot bear.
+        """
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put(Action(function, future))
+        self._queue.put(Action(function, future, bare))
         return future
 
     async def close(self) -> None:
@@ -107,7 +111,7 @@ class Writer:
     def _write(self, requests: list[Edits]) -> None:
         try:
             with transaction(self._connection):
-                group = Group(self._connection, self._seq, [edit.id for request in requests for edit in request.edits])
+                group = Group(self._connection, self._seq, _ids(requests))
                 answers = [[group.edit(edit) for edit in request.edits] for request in requests]
                 changes = group.store()
         except Exception as error:
@@ -120,7 +124,7 @@ class Writer:
 
     def _run(self, action: Action) -> None:
         try:
-            with transaction(self._connection):
+            with nullcontext() if action.bare else transaction(self._connection):
                 result = action.run(self._connection)
         except Exception as error:
             logger.exception("a write failed")
@@ -146,6 +150,12 @@ class Writer:
         for item in items:
             if not item.future.done():
                 item.future.set_exception(Unavailable(f"the database did not take the write: {error}"))
+
+
+def _ids(requests: list[Edits]) -> list[str]:
+    """Give the ids of all documents that are written, those that go along with others too."""
+    edits = [edit for request in requests for edit in request.edits]
+    return [edit.id for edit in edits] + [one.id for edit in edits if edit.along for one in edit.along]
 
 
 @contextmanager

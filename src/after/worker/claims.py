@@ -10,7 +10,8 @@ from collections.abc import Callable
 from after.clock import Clock, now
 from after.database.database import Database, Written
 from after.errors import AfterError, Conflict, Refusal, Unavailable, Unreachable
-from after.lifecycle import Claimed, apply
+from after.events import Claimed
+from after.lifecycle import apply
 from after.task import Document
 from after.worker.held import order
 

@@ -9,26 +9,26 @@ from collections.abc import Callable, Mapping
 from after import conflicts
 from after.clock import Clock, now
 from after.database.database import Database
+from after.events import Ended, Lost, Released
 from after.jobs.job import Job
-from after.lifecycle import Ended, Lost, Released
 from after.outcome import Stopped
 from after.scheduler import Scheduler
 from after.status import ENDED, HELD, Status
 from after.task import Document, holder_of, is_task
 from after.worker.claims import Claims
+from after.worker.dependencies import Dependencies
 from after.worker.finder import HORIZON
 from after.worker.held import Answer, Held, generation, order
+from after.worker.keys import SHARED, Keys
 from after.worker.outbox import Outbox
 from after.worker.plan import Plan, job_of, plan
+from after.worker.room import Room
 from after.worker.runs import Runs
 
 logger = logging.getLogger(__name__)
 
-MAX_HELD = 20_000
-"""How many tasks are in memory at the most; the others wait in the database."""
-MAX_DUE = 4_096
-"""How many tasks are claimed at the most before there is a place to run them."""
-RATE_SECONDS = 0.1
+MAX_ENDED = 100
+"""How many runs of one repeating task may have ended without the database having heard of it."""
 HIGH_CLAIMS, LOW_CLAIMS = 1_024, 256
 """Between how many tasks found and not yet claimed the search for more stops and goes on."""
 
@@ -61,12 +61,18 @@ class Holdings:
         self._safe, self._missed, self._roomy = safe, missed, roomy
         self._held: dict[str, Held] = {}
         self.outbox = Outbox(database, clock, written=self._written, overtaken=self._overtaken)
-        self.claims = Claims(database, clock, instance, room=self._room, claimed=self._claimed, failed=missed)
+        self.claims = Claims(database, clock, instance, room=self._room_left, claimed=self._claimed, failed=missed)
+        self.dependencies = Dependencies(database, clock, name, instance)
+        self.keys = Keys(
+            database, clock, name, instance,
+            ripe=self._ripe, claimed=self._alone, refused=self._not_alone,
+        )  # fmt: skip
         self.runs = Runs(
             jobs, clock, instance, concurrency,
-            started=self.outbox.put_soon, ended=self.outbox.put, said=self.outbox.put_soon,
+            started=self.outbox.put_soon, ended=self._ended, said=self.outbox.put_soon,
+            results=self.dependencies.results,
         )  # fmt: skip
-        self._rate_since = (clock.monotonic(), 0, 0)
+        self._room = Room(self.runs, clock)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -90,18 +96,53 @@ class Holdings:
         if held is not None:
             self._hear(held, document)
             return
-        decision = plan(document, now(self._clock), now(self._clock) + HORIZON, self._instance, self._jobs)
+        decision = self._plan(document)
         if decision is Plan.CLAIM:
-            if not (self.accepting and self.claims.add(document)):
-                self._missed()
+            self._want(document)
             return
         self.claims.forget(document["_id"])
-        if not isinstance(decision, Plan):
+        if decision is Plan.BLOCKED:
+            self.dependencies.offer(document)
+        elif not isinstance(decision, Plan):
             self._answer(self._hold(document), decision)
+
+    def _plan(self, document: Document) -> Plan | Answer:
+        instant = now(self._clock)
+        return plan(document, instant, instant + HORIZON, self._instance, self._jobs)
+
+    def _want(self, document: Document) -> None:
+        """Have a task claimed, by the way that its key asks for."""
+        if not self.accepting:
+            self._missed()
+        elif document.get("key"):
+            later = self.keys.offer(document)
+            held = None if later is None else self._held.get(later["_id"])
+            if held is not None and held.run is None and held.answer is None:
+                self._answer(held, Released(self._instance, "an earlier task of its key runs first"))
+        elif not self.claims.add(document):
+            self._missed()
+
+    def _ripe(self, document: Document) -> bool:
+        """Tell whether a task with a key may be claimed now; one that cannot be run is answered on the way."""
+        if self._room_left(due_now=False) <= 0 or document["_id"] in self._held:
+            return False
+        decision = self._plan(document)
+        if decision is not Plan.CLAIM:
+            self.offer(document)
+        return decision is Plan.CLAIM
+
+    def _alone(self, document: Document) -> None:
+        held = self._hold(document)
+        held.order = order(document)
+        self._await_date(held)
+
+    def _not_alone(self, document: Document) -> None:
+        self._answer(self._hold(document), Released(self._instance, SHARED))
 
     def deleted(self, identity: str) -> None:
         """Let go of a task that is there no more."""
         self.claims.forget(identity)
+        self.dependencies.ended(identity)
         if (held := self._held.get(identity)) is not None:
             logger.info("task %s was deleted while it was held", identity)
             self._drop(held)
@@ -151,22 +192,43 @@ class Holdings:
         self._answer(self._hold(task), Lost(self._instance, holder, job.retry if job else None))
 
     def _claimed(self, document: Document) -> None:
-        held = self._hold(document)
         if not self.accepting:
-            self._answer(held, Released(self._instance, "its worker takes nothing more"))
-            return
-        held.order = order(document)
+            self._answer(self._hold(document), Released(self._instance, "its worker takes nothing more"))
+        elif document.get("key"):
+            self.keys.verify(document)
+        else:
+            self._alone(document)
+
+    def _await_date(self, held: Held) -> None:
         if held.order[0] <= now(self._clock):
+            self._due(held)
+        else:
+            held.timer = self._scheduler.at(held.order[0], self._due, held)
+
+    def _due(self, held: Held) -> None:
+        """Let a task run, unless so many runs of it are not written that another would be too much to lose."""
+        if len(held.ended) < MAX_ENDED:
             self.runs.add(held)
         else:
-            held.timer = self._scheduler.at(held.order[0], self.runs.add, held)
+            held.stalled = True
+
+    def _ended(self, held: Held) -> None:
+        """A run is over; a repeating task goes on at once, where its next occurrence is near."""
+        answer = held.answer
+        if self.accepting and isinstance(answer, Ended) and answer.keep is not None and held.goes_on(now(self._clock)):
+            self._count(held.current)
+            self._await_date(held)
+        self.outbox.put(held)
 
     def _written(self, held: Held) -> None:
         """A report was taken."""
         if held.document["status"] not in HELD:
             self._forget(held)
-        elif held.answer is not None:
+        elif held.answer is not None or held.ended:
             self.outbox.put(held)
+        if held.stalled and not held.dropped:
+            held.stalled = False
+            self._due(held)
         if (newer := held.newer) is not None and not held.dropped:
             held.newer = None
             self.offer(newer)
@@ -180,7 +242,7 @@ class Holdings:
             if document is not None:
                 self.offer(document)
         elif isinstance(held.answer, Ended) and document["status"] not in ENDED:
-            held.document = document
+            held.rebase(document)
             self.outbox.put(held)
         else:
             self._hear(held, document)
@@ -197,10 +259,12 @@ class Holdings:
             self._drop(held)
             self.offer(document)
             return
-        held.document = document
+        held.rebase(document)
         if held.run is not None:
             if status not in HELD:
                 held.stop()
+            elif held.ended:
+                self.outbox.put(held)
             return
         if held.timer is not None:
             held.timer.cancel()
@@ -222,29 +286,28 @@ class Holdings:
         self.outbox.forget(held)
         if self._held.get(held.id) is held:
             del self._held[held.id]
+        self._let_go(held.document)
 
     def _forget(self, held: Held) -> None:
-        self.counts[held.document["status"]] += 1
+        self._count(held.document)
         if self._held.get(held.id) is held:
             del self._held[held.id]
+        self._let_go(held.document)
         self.claims.look()
         if len(self.claims) < LOW_CLAIMS:
             self._roomy()
 
-    def _room(self, due_now: bool) -> int:
-        """Say for how many more tasks there is room: for those due now, about what a second can run."""
-        if not self.accepting or not self._safe():
-            return 0
-        if not due_now:
-            return MAX_HELD - len(self._held)
-        window = min(MAX_DUE, max(2 * self.runs.concurrency, self._rate()))
-        return window - self.runs.due - self.runs.running
+    def _let_go(self, document: Document) -> None:
+        """Tell those who wait for a task, or for its key, that it is held no more."""
+        if document["status"] in ENDED:
+            self.dependencies.ended(document["_id"])
+        if document.get("key"):
+            self.keys.forget(document)
 
-    def _rate(self) -> int:
-        """Give the number of jobs that end in a second, as of late."""
-        since, count, rate = self._rate_since
-        seconds = self._clock.monotonic() - since
-        if seconds >= RATE_SECONDS:
-            rate = round((self.runs.ended - count) / seconds)
-            self._rate_since = (self._clock.monotonic(), self.runs.ended, rate)
-        return rate
+    def _count(self, document: Document) -> None:
+        """Count what has become of a task, or of one run of a repeating one."""
+        last = document["history"][-1]
+        self.counts[last["status"] if "next" in last else document["status"]] += 1
+
+    def _room_left(self, due_now: bool) -> int:
+        return self._room.left(len(self._held), due=due_now) if self.accepting and self._safe() else 0

@@ -11,9 +11,11 @@ import msgspec
 from after.clock import Clock, now
 from after.database.database import Database, Written
 from after.errors import AfterError, Conflict, Refusal, Unavailable
-from after.lifecycle import Ended
+from after.events import Ended
+from after.history import archive
 from after.outcome import failed
 from after.task import Document
+from after.worker.archiving import Archive, settle
 from after.worker.held import Held
 
 logger = logging.getLogger(__name__)
@@ -121,13 +123,16 @@ class Outbox:
         backoff = MIN_BACKOFF
         while True:
             await self._wanted.wait()
-            batch, content = self._take()
+            batch, archives, content = self._take()
             if not batch:
                 self._rest()
                 continue
             self._under_way += 1
             try:
-                failing = await self._hear(batch, await self._database.write(content))
+                answers = await self._database.write(content)
+                failing = await self._hear(batch, answers[: len(batch)])
+                if archives:
+                    await settle(self._database, archives, answers[len(batch) :])
                 if failing:
                     raise Unavailable(failing)
                 backoff = MIN_BACKOFF
@@ -149,8 +154,10 @@ class Outbox:
             if not self._under_way:
                 self._idle.set()
 
-    def _take(self) -> tuple[list[Held], list[msgspec.Raw]]:
+    def _take(self) -> tuple[list[Held], list[Archive], list[msgspec.Raw]]:
+        """Take what is to be told next, and the archives of what has become long; give the JSON of both."""
         batch: list[Held] = []
+        archives: list[Archive] = []
         content: list[msgspec.Raw] = []
         size, instant = 0, now(self._clock)
         while self._waiting and len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES:
@@ -166,7 +173,10 @@ class Outbox:
             batch.append(held)
             content.append(msgspec.Raw(raw))
             size += len(raw)
-        return batch, content
+            if (archived := archive(sent)) is not None:
+                archives.append((held, archived))
+        content += [msgspec.Raw(_encode(archived)) for _, archived in archives]
+        return batch, archives, content
 
     def _put_back(self, batch: list[Held]) -> None:
         for held in batch:
@@ -192,27 +202,26 @@ class Outbox:
         return failing
 
     def _taken(self, held: Held, rev: str) -> None:
-        assert held.sent is not None
-        held.document = held.sent
-        held.document["_rev"] = rev
-        held.sent = None
+        held.taken(rev)
         self._written(held)
 
     def _refused(self, held: Held, reason: str) -> None:
         """What the engine will never take, a result that is too large say, ends the task as a failure."""
         logger.error("the engine refuses the report of %s: %s", held.id, reason)
         held.context = None
-        if held.answer is None:
+        if held.answer is None and not held.ended:
             return  # the job still runs; its end will be told
         if held.refused:
             self._overtaken(held, None)
             return
         held.refused = True
         outcome = failed("Refused", f"the outcome could not be written: {reason}", final=True)
-        if isinstance(held.answer, Ended):
-            held.answer = msgspec.structs.replace(held.answer, outcome=outcome)
+        answer = held.answer or held.ended[0][1]
+        if isinstance(answer, Ended):
+            held.answer = msgspec.structs.replace(answer, outcome=outcome, keep=None)
         else:
-            held.answer = Ended(held.answer.instance, outcome)
+            held.answer = Ended(answer.instance, outcome)
+        held.forget_ended()
         self.put(held)
 
     async def _hear_conflicts(self, conflicts: list[Held]) -> None:

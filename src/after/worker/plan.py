@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from after import repeating
 from after.dates import parse_elapsed
 from after.errors import Refusal
+from after.events import Ended, Finished, Released
 from after.jobs.job import Job
-from after.lifecycle import Ended, Released
 from after.outcome import Failed, Stopped, failed
 from after.status import REQUESTS, Status
-from after.task import Call, Document, call, check, due
+from after.task import Call, Document, call, check, due, is_blocked
 
 
 class Plan(Enum):
-    """Leave the task alone, or claim it."""
+    """Leave the task alone, look at what it waits for, or claim it."""
 
     LEAVE = "leave"
+    BLOCKED = "blocked"
     CLAIM = "claim"
 
 
-def plan(task: Document, now: int, horizon: int, instance: str, jobs: Mapping[str, Job]) -> Plan | Ended | Released:
+def plan(
+    task: Document, now: int, horizon: int, instance: str, jobs: Mapping[str, Job]
+) -> Plan | Ended | Released | Finished:
     """Say what to do about a task that was found: leave it, claim it, or answer it at once.
 
     `horizon` is the last instant, in ms, up to which tasks are claimed ahead.
@@ -35,10 +39,18 @@ def plan(task: Document, now: int, horizon: int, instance: str, jobs: Mapping[st
         check(task)
     except Refusal as error:
         return Ended(instance, failed("InvalidTask", error.reason, final=True))
-    date = due(task)
-    if date > horizon:
+    moved = repeating.found(task, now) if repeating.repeats(task) else None
+    if isinstance(moved, repeating.Over):
+        return Finished(instance)
+    if moved is not None:
+        task = {**task, "date": moved.date}
+    if is_blocked(task) and status != Status.RESCHEDULE:
+        return Plan.BLOCKED
+    if due(task) > horizon:
         # A request is answered when it is seen, so that its status tells what is true; the task itself has time.
-        return Plan.LEAVE if status == Status.WAITING else Released(instance)
+        return Plan.LEAVE if status == Status.WAITING and moved is None else Released(instance)
+    if is_blocked(task):
+        return Released(instance)
     found = runnable(task, now, jobs)
     return Ended(instance, found) if isinstance(found, Failed) else Plan.CLAIM
 

@@ -6,17 +6,20 @@ import asyncio
 import heapq
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
+from typing import Any
 
-from after.clock import Clock
+from after.clock import Clock, now
 from after.dates import parse_elapsed
+from after.events import Ended, Started
 from after.jobs.context import TaskContext
 from after.jobs.job import Job
 from after.jobs.run import run
-from after.lifecycle import Ended, Started
 from after.outcome import Failed, Outcome, Stopped, of_exception
+from after.repeating import repeats
 from after.task import Document
+from after.worker.finder import HORIZON
 from after.worker.held import Held
 from after.worker.plan import runnable
 
@@ -26,7 +29,8 @@ logger = logging.getLogger(__name__)
 class Runs:
     """The places of a worker, and the due tasks that wait for one.
 
-    `started`, `ended` and `said` hear of each task whose job begins, ends, or says something of itself.
+    `started`, `ended` and `said` hear of each task whose job begins, ends, or says something of itself; `results(ids)`
+    gives what the tasks returned that one had to wait for.
     """
 
     def __init__(
@@ -39,12 +43,13 @@ class Runs:
         started: Callable[[Held], None],
         ended: Callable[[Held], None],
         said: Callable[[Held], None],
+        results: Callable[[list[str]], Awaitable[Mapping[str, Any]]],
     ) -> None:
         self._jobs = jobs
         self._clock = clock
         self._instance = instance
         self.concurrency = concurrency
-        self._on_start, self._on_end, self._on_word = started, ended, said
+        self._on_start, self._on_end, self._on_word, self._results = started, ended, said, results
         self._due: list[tuple[tuple[int, int, str], Held]] = []
         self._running: set[Held] = set()
         self.fenced = False
@@ -90,26 +95,40 @@ class Runs:
 
     def _start(self, held: Held) -> None:
         instant = self._clock.time() * 1000
-        found = runnable(held.document, int(instant), self._jobs)
+        found = runnable(held.current, int(instant), self._jobs)
         if isinstance(found, Failed):
             held.answer = Ended(self._instance, found)
             self._on_end(held)
             return
         job, wanted = found
         held.started = Started(self._instance, int(instant), round(instant - held.order[0], 3))
-        if job.wants_task:
-            held.context = self._context(held)
+        held.context = self._context(held)
         self._running.add(held)
-        held.run = asyncio.create_task(run(job, wanted, held.context, _seconds(job, held.document)))
+        work = run(job, wanted, held.context, _seconds(job, held.current))
+        if job.wants_task and held.current.get("after"):
+            work = self._with_results(held.context, held.current["after"], work)
+        held.run = asyncio.create_task(work)
         held.run.add_done_callback(partial(self._done, held, job, self._clock.monotonic()))
         self._on_start(held)
+
+    async def _with_results(
+        self, context: TaskContext, after: list[str], work: Coroutine[Any, Any, Outcome]
+    ) -> Outcome:
+        """Run a job when it is known what the tasks returned that it had to wait for."""
+        try:
+            context.hear_results(await self._results(after))
+        except BaseException:
+            work.close()
+            raise
+        return await work
 
     def _done(self, held: Held, job: Job, began: float, run: asyncio.Task[Outcome]) -> None:
         """A run is over: also one that was cancelled before its first step, or failed by a defect of ours."""
         assert held.started is not None
         duration = round((self._clock.monotonic() - began) * 1000, 3)
+        keep = now(self._clock) + HORIZON if repeats(held.document) and not held.document.get("key") else None
         held.answer = Ended(
-            self._instance, _outcome(run), held.started, duration, job.retry, random.random()  # noqa: S311
+            self._instance, _outcome(run), held.started, duration, job.retry, random.random(), keep  # noqa: S311
         )  # fmt: skip
         self._running.discard(held)
         self.ended += 1
@@ -118,12 +137,8 @@ class Runs:
         self.fill()
 
     def _context(self, held: Held) -> TaskContext:
-        loop = asyncio.get_running_loop()
-
-        def told() -> None:  # called from any thread
-            loop.call_soon_threadsafe(self._on_word, held)
-
-        return TaskContext(held.document, (held.document.get("attempt") or 0) + 1, self._clock, told)
+        told = partial(asyncio.get_running_loop().call_soon_threadsafe, self._on_word, held)  # called from any thread
+        return TaskContext(held.current, (held.current.get("attempt") or 0) + 1, self._clock, told)
 
 
 def _seconds(job: Job, task: Document) -> float | None:

@@ -10,6 +10,7 @@ from after.clock import Clock, SystemClock
 from after.database.database import Database
 from after.errors import AfterError, NotFound
 from after.jobs.job import Job
+from after.jobs.logs import capturing
 from after.scheduler import Scheduler
 from after.task import Document, holder_of
 from after.worker.finder import Finder
@@ -80,6 +81,10 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop` is called or the database says so; raise `AfterError` where the start fails."""
+        with capturing():
+            await self._run()
+
+    async def _run(self) -> None:
         async with self._scheduler:
             since = (await self._database.info())["update_seq"]
             await self._database.view("due", limit=0, update=False)  # is this a database of After's at all?
@@ -94,8 +99,11 @@ class Worker:
         await self._hear_control()
         self._holdings.outbox.start()
         self._holdings.claims.start()
+        self._holdings.keys.start()
+        self._holdings.dependencies.start()
         await self._look_after_claims()
         self._finder.start(since)
+        await self._holdings.dependencies.sweep()
         chores = asyncio.create_task(self._chores(), name="chores")
         self.ready.set()
         logger.info("worker %s started as %s with %d jobs", self.name, self.instance, len(self._jobs))
@@ -112,6 +120,7 @@ class Worker:
         logger.info("worker %s stops; %d jobs are still running", self.name, runs.running)
         await self._finder.stop()
         await self._holdings.claims.stop()
+        await self._holdings.keys.stop()
         self._holdings.give_back("its worker was stopped")
         ended = asyncio.create_task(runs.wait())
         hurry = asyncio.create_task(self._hurry.wait())
@@ -124,6 +133,7 @@ class Worker:
             runs.cancel(again=True)
             await asyncio.wait({ended}, timeout=STOP_SECONDS)  # what does not end now ends with this process
         await self._holdings.outbox.stop(FLUSH_SECONDS)
+        await self._holdings.dependencies.stop()
 
     def _hear(self, document: Document) -> None:
         if document["_id"] == control_id(self.name):
@@ -165,6 +175,7 @@ class Worker:
             self._holdings.claims.look()
             try:
                 await self._look_after_claims()
+                await self._holdings.dependencies.sweep()
             except AfterError as error:
                 logger.warning("looking after the claims of this worker failed: %s", error)
             except Exception:

@@ -44,6 +44,24 @@ exports.formatInstant = function (ms) {
 
 // An ISO 8601 duration of fixed length, in milliseconds.
 exports.parseElapsed = function (text) {
+  const { years, months, days, ms } = parts(text);
+  if (years || months) {
+    const shown = "'" + duration(years, months, days, ms) + "'";
+    throw { problem: shown + " has no fixed length; use days, hours, minutes or seconds" };
+  }
+  return days * DAY + ms;
+};
+
+// Throw unless a text is an ISO 8601 duration that something can be repeated after.
+exports.checkInterval = function (text) {
+  const { years, months, days, ms } = parts(text);
+  if (!(years || months || days || ms)) {
+    throw { problem: "'PT0S' is no interval, it never advances" };
+  }
+};
+
+// A duration in the parts that ISO 8601 keeps apart; weeks are given as days.
+function parts(text) {
   const match = typeof text === "string" && text.length <= 100 && DURATION.exec(text);
   if (!match) {
     throw { problem: json.quoted(text) + " is not an ISO 8601 duration" };
@@ -55,22 +73,18 @@ exports.parseElapsed = function (text) {
   if ((years * 366 + months * 31 + days) * DAY + ms > LONGEST) {
     throw { problem: json.quoted(text) + " is longer than 9999 years" };
   }
-  if (years || months) {
-    const shown = "'" + duration(years, months, days, ms) + "'";
-    throw { problem: shown + " has no fixed length; use days, hours, minutes or seconds" };
-  }
-  return days * DAY + ms;
-};
+  return { years: years, months: months, days: days, ms: ms };
+}
 
 function duration(years, months, days, ms) {
   const seconds = (ms % MINUTE) / SECOND;
-  const parts = (pairs) => pairs.map(([count, unit]) => (count ? count + unit : "")).join("");
-  const time = parts([
+  const joined = (pairs) => pairs.map(([count, unit]) => (count ? count + unit : "")).join("");
+  const time = joined([
     [Math.floor(ms / HOUR), "H"],
     [Math.floor((ms % HOUR) / MINUTE), "M"],
     [seconds, "S"],
   ]);
-  return "P" + parts([[years, "Y"], [months, "M"], [days, "D"]]) + (time && "T" + time);
+  return "P" + joined([[years, "Y"], [months, "M"], [days, "D"]]) + (time && "T" + time);
 }
 
 // The instant that a text stands for, null where for none: what Python 3.11's `datetime.fromisoformat` takes, with all

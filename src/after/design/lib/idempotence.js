@@ -15,8 +15,21 @@ exports.difference = function (given, stored, date) {
     }
   }
   const first = (stored.history || [])[0] || {};
-  return date !== null && date !== (json.has(first, "date") ? first.date : stored.date) ? "date" : null;
+  const differs = date !== null && tellsDate(stored) && date !== (json.has(first, "date") ? first.date : stored.date);
+  return differs ? "date" : null;
 };
+
+// Whether the first entry of a task's history has the date that the task was made with: the oldest entries of a long
+// history are in archives, and one that repeats by a rule begins at its first occurrence.
+function tellsDate(stored) {
+  const repeat = stored.repeat;
+  const isRule = json.typeOf(repeat) === "object" && (isGiven(repeat.cron) || isGiven(repeat.rrule));
+  return !stored.archived && !isRule;
+}
+
+function isGiven(value) {
+  return value !== null && value !== undefined;
+}
 
 function valueOf(document, name) {
   return json.has(document, name) ? document[name] : null;

@@ -24,6 +24,9 @@ exports.read = function (document, now, id, rev, uuid) {
       throw errors.badRequest(name + ": a field must not begin with '_'");
     }
   }
+  if (Array.isArray(fields.after) && fields.after.includes(post.id)) {
+    throw errors.invalidTask("after", "a task cannot wait for itself");
+  }
   const date = fields.date;
   if (typeof date === "string" && date[0] === "P") {
     fields.date = fromNow(date, now);

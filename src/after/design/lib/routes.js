@@ -6,6 +6,7 @@
 const cursor = require("./cursor");
 const errors = require("./errors");
 const feed = require("./feed");
+const histories = require("./history");
 const json = require("./json");
 const listing = require("./listing");
 const parameters = require("./parameters");
@@ -113,21 +114,23 @@ function tasks(query) {
 
 function task(query, id) {
   parameters.read(query, []);
-  return showing("task", id, {});
+  checkTask(id);
+  return { path: "_show/task/" + encoded(id), query: {} };
 }
 
 function history(query, id) {
   const given = parameters.read(query, ["limit", "cursor"]);
   const first = given.cursor === undefined ? 0 : cursor.read(given.cursor, ["number"])[0];
-  return showing("history", id, { first: String(first), limit: String(listing.limit(given)) });
+  const limit = listing.limit(given);
+  checkTask(id);
+  return { path: "_list/history/_all_docs", query: histories.query(id, first, limit) };
 }
 
-function showing(show, id, query) {
-  // What begins so is no task, and local documents are nobody's business.
+// What begins so is no task, and local documents are nobody's business.
+function checkTask(id) {
   if (id[0] === "_") {
     throw errors.notFound("there is no task " + parameters.repr(id));
   }
-  return { path: "_show/" + show + "/" + encoded(id), query: query };
 }
 
 // A task without an id in the path may have one in the body: only with it in the path does the update function get

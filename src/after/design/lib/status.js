@@ -22,17 +22,23 @@ exports.refused = function (old, status, role) {
 };
 
 // The first of the fields that workers write which a client has set to something else, null where it has not. It may
-// take them away, and begin a task's attempts anew: the REST interface does so for it when an ended task is to run once
-// more, and adds to the history too.
+// take them away, begin a task's attempts anew, and have a repeating task run next at its date: the REST interface does so
+// for it when an ended task is to run once more or another date is asked for, and adds to the history too.
 exports.forgedField = function (document, old) {
   for (const field of table.workerFields) {
     const value = document[field];
     if (value === undefined || value === null || field === "history" || (field === "attempt" && value === 0)) {
       continue;
     }
-    if (old === null || !json.equal(value, old[field])) {
+    if (old === null || !(json.equal(value, old[field]) || (field === "occurrence" && isAtItsDate(document, old)))) {
       return field;
     }
   }
   return null;
 };
+
+// Whether the occurrence of a task is the one at its date, with the number of the one before, or the first.
+function isAtItsDate(document, old) {
+  const { start, date, number } = document.occurrence;
+  return start === date && date === document.date && [1, (old.occurrence || {}).number].includes(number);
+}

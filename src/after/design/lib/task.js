@@ -3,6 +3,7 @@
 const dates = require("./dates");
 const errors = require("./errors");
 const json = require("./json");
+const repeat = require("./repeat");
 const table = require("./table");
 
 const NOT_IN_NAMES = /[/\x00-\x1f\x7f]/;
@@ -38,15 +39,32 @@ function checkTexts(document) {
   if (!isAbsent(document.date)) {
     exports.checked("date", dates.parseInstant, document.date);
   }
+  if (!isAbsent(document.repeat)) {
+    // A series that has begun counts its occurrences from elsewhere.
+    const counted = !isAbsent(document.date) && isAbsent(document.occurrence);
+    repeat.check(document.repeat, counted ? dates.parseInstant(document.date) : null);
+  }
   for (const field of ["timeout", "expires"]) {
     if (!isAbsent(document[field])) {
       exports.checked(field, dates.parseElapsed, document[field]);
     }
   }
+  checkLengths(document);
   for (const field of isAbsent(document.retry) ? [] : ["interval", "max"]) {
     if (!isAbsent(document.retry[field])) {
       exports.checked("retry." + field, dates.parseElapsed, document.retry[field]);
     }
+  }
+}
+
+function checkLengths(document) {
+  const length = isAbsent(document.key) ? 1 : json.length(document.key);
+  if (length < 1 || length > table.maxKeyLength) {
+    throw errors.invalidTask("key", "expected 1 to " + table.maxKeyLength + " characters, got " + length);
+  }
+  if (!isAbsent(document.after) && document.after.length > table.maxDependencies) {
+    const got = document.after.length;
+    throw errors.invalidTask("after", "expected at most " + table.maxDependencies + " ids, got " + got);
   }
 }
 

@@ -1,0 +1,157 @@
+"""What the end of a run makes of a task."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+import msgspec
+from msgspec import Struct
+
+from after import history, repeating, retry
+from after.dates import LATEST, format_instant
+from after.events import Ended, Lost, Started
+from after.outcome import Done, Failed, Stopped, failed
+from after.repeating import Over, repeats
+from after.status import ENDED, HELD, Status
+from after.step import attempt_of, given_back, moved, status_of, without
+from after.task import Document, Retry
+
+CANCELED = "the run was over before it could be canceled; no other follows"
+ENDS_SERIES = frozenset({"InvalidTask", "DependencyFailed", "DependencyCycle"})
+"""Errors that end a repeating task: it cannot be read, or was never to begin. After all others it goes on."""
+MAX_TOLD = 500
+"""Characters of an error's message in the history; all of it stands in the task's `error`."""
+
+
+def ended(task: Document, event: Ended, now: int) -> Document:
+    """Give the task whose run is over: ended, to be tried again, or gone on to its next occurrence."""
+    told: dict[str, Any] = {}
+    if event.started is not None:
+        attempt = _attempt_written(task, event.started)
+        told = {"attempt": attempt, "duration_ms": event.duration}
+        if attempt is None:
+            # A run whose start was never written is told in the entry of its end.
+            attempt = attempt_of(task) + 1
+            told |= {"attempt": attempt, "lateness_ms": event.started.lateness}
+            task = task.copy() if status_of(task) in ENDED else without(task, "progress", "log", "result")
+            task["attempt"] = attempt
+    if _overtaken(task, event):
+        told["note"] = f"a run ended meanwhile: {_word(event)}"
+        return moved(task, given_back(task), now, event.instance, **told)
+    match event.outcome:
+        case Done(result):
+            done = {**without(task, "error"), "result": result}
+            if repeats(task) and event.started is not None:
+                return _repeated(done, Status.DONE, event, now, told)
+            return moved(done, Status.DONE, now, event.instance, **told)
+        case Failed():
+            return _failed(task, event, event.outcome, now, told)
+        case Stopped(note):
+            return _stopped(task, event, now, {**told, "note": note})
+    assert_never(event.outcome)
+
+
+_ASKED_ANEW = frozenset({Status.SCHEDULE, Status.RESCHEDULE})
+"""A client that asked for another run is not answered by the end of the run before."""
+
+
+def _overtaken(task: Document, event: Ended) -> bool:
+    """Tell whether the task was ended, or asked for anew, while the worker was busy with what it had been before."""
+    status = status_of(task)
+    return status in ENDED or (status in _ASKED_ANEW and (event.started is not None or bool(task.get("claim"))))
+
+
+def _attempt_written(task: Document, started: Started) -> int | None:
+    """Give the number under which the start of this run stands in the task, None where it was not written."""
+    if status_of(task) == Status.SCHEDULED:
+        return None  # the usual case; the start would have made it `running`
+    at = format_instant(started.at)
+    for entry in reversed(history.entries(task)):
+        if (entry.get("status"), entry.get("by"), entry.get("at")) == (Status.RUNNING, started.instance, at):
+            return int(entry.get("attempt") or attempt_of(task))
+    return attempt_of(task) if status_of(task) == Status.RUNNING else None
+
+
+def _word(event: Ended) -> str:
+    return type(event.outcome).__name__.lower()
+
+
+def _failed(task: Document, event: Ended, outcome: Failed, now: int, told: dict[str, Any]) -> Document:
+    error = _plain(outcome.error)
+    told = {**told, "error": {"type": error["type"], "message": error["message"][:MAX_TOLD]}}
+    wait = None
+    if event.started is not None and not outcome.final and status_of(task) != Status.CANCEL:
+        wait = retry.delay(_policy(task, event.policy), told["attempt"], event.chance)
+    erred = {**task, "error": error}
+    if wait is not None:
+        date = format_instant(min(now + max(wait, outcome.wait or 0), LATEST))
+        erred["date"] = date
+        if repeats(task):
+            erred["occurrence"] = repeating.occurrence(task)
+        return moved(erred, Status.WAITING, now, event.instance, date=date, **told)
+    if repeats(task) and error["type"] not in ENDS_SERIES:
+        return _repeated(erred, Status.ERR, event, now, told)
+    return moved(erred, Status.ERR, now, event.instance, **told)
+
+
+def _repeated(task: Document, status: Status, event: Ended, now: int, told: dict[str, Any]) -> Document:
+    """End the run of a repeating task as `status`, and go on to its next occurrence, in one step.
+
+    A request to cancel that came too late for the run still ends the series.
+    """
+    told = {**told, "date": repeating.occurrence(task)["date"]}
+    counted = {**task, "runs": (task.get("runs") or 0) + 1}
+    canceled = status_of(task) == Status.CANCEL
+    found = Over(CANCELED, {}) if canceled else repeating.following(counted, now)
+    if isinstance(found, Over):
+        last = moved(counted, status, now, event.instance, **{**told, **found.told, "note": found.note})
+        if canceled:
+            entry = history.entry(now, Status.CANCELED, event.instance)
+            last |= {"status": Status.CANCELED.value, "history": [*last["history"], entry]}
+        return last
+    keeps = event.keep is not None and found.date <= format_instant(event.keep) and bool(task.get("claim"))
+    going = moved(
+        counted, status, now, event.instance, claim=task["claim"] if keeps else None,
+        **{**told, **found.told, "next": found.date},
+    )  # fmt: skip
+    going |= {"date": found.date, "occurrence": found.fields, "attempt": 0}
+    going["status"] = Status.SCHEDULED.value if keeps else Status.WAITING.value
+    return going
+
+
+def _stopped(task: Document, event: Ended, now: int, told: dict[str, Any]) -> Document:
+    """A stopped run ends as what was asked for: canceled, or back to waiting for a task that was rescheduled.
+
+    A run that was stopped so that its worker can end is no try that failed: it does not count against the limit.
+    """
+    stopped = moved(task, given_back(task), now, event.instance, **told)
+    if event.started is not None and stopped["status"] == Status.WAITING:
+        stopped["attempt"] = max(attempt_of(stopped) - 1, 0)
+    return stopped
+
+
+def lost(task: Document, event: Lost, now: int) -> Document:
+    """Give the task whose holder is gone: to be run again or, where it runs at most once, failed."""
+    policy = _policy(task, event.policy)
+    ran = "died while it ran" if status_of(task) == Status.RUNNING else "died; it may have begun to run"
+    note = f"its worker {event.holder} {ran}"
+    unasked = status_of(task) in HELD or status_of(task) == Status.WAITING
+    if unasked and policy is not None and not policy.on_lost:
+        return ended(task, Ended(event.instance, failed("Lost", note, final=True)), now)
+    return moved(task, given_back(task), now, event.instance, note=note)
+
+
+def _policy(task: Document, default: Retry | None) -> Retry | None:
+    """Give the rule for retries; one that cannot be read, written while the task was held, retries nothing."""
+    if task.get("retry") is None:
+        return default
+    try:
+        policy = msgspec.convert(task.get("retry"), Retry | None)
+        retry.delay(policy, 1, 0.5)
+    except ValueError:
+        return None
+    return policy
+
+
+def _plain(error: Struct) -> Document:
+    return {key: value for key, value in msgspec.structs.asdict(error).items() if value is not None}

@@ -1,0 +1,139 @@
+"""Which occurrence of a repeating task is the next to run: when a worker finds it, and when a run has ended."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from after.dates import LATEST, format_instant, parse_elapsed, parse_instant
+from after.missed import CaughtUp, missed
+from after.recurrence import Rule, jitter, rule
+from after.repeat import Repeat
+from after.task import Document, due
+
+
+class Next(NamedTuple):
+    """The occurrence that is to run next.
+
+    `date` is the instant of its run, `fields` what the task says of it, `told` what the history says of how it came to
+    be the next: the occurrences that were left out, and what the clocks did.
+    """
+
+    date: str
+    fields: Document
+    told: dict[str, Any]
+
+
+class Over(NamedTuple):
+    """There is no further occurrence; `note` says why, `told` what was left out."""
+
+    note: str
+    told: dict[str, Any]
+
+
+def repeats(task: Document) -> bool:
+    """Tell whether a task is a repeating one."""
+    return task.get("repeat") is not None
+
+
+def found(task: Document, now: int) -> Next | Over | None:
+    """Say which occurrence of a repeating task, found by a worker at `now`, is to run; None where it is the one told.
+
+    What a run before has left, its retry say, is not looked at: the task's date is that of the next try.
+    """
+    if task.get("attempt"):
+        return None
+    known, repeat = task.get("occurrence"), said(task)
+    if known is None:
+        # Without a date, which only a document has that was written raw, it begins now.
+        series = rule(repeat, due(task) if task.get("date") else now)
+        first, number = series.first(), 1
+        if first is None:
+            return Over("repeat: there is no occurrence at all", {})
+    else:
+        series, first, number = _series(task, repeat, known)
+    options = _options(repeat)
+    caught = _caught_up(series, options, first, now)
+    if known is not None and caught.run == first:
+        return None
+    return _next(task, series, options, caught, number, "while no worker was there", moved=caught.run != due(task))
+
+
+def following(task: Document, now: int) -> Next | Over:
+    """Say which occurrence comes after the one whose run has ended at `now`; `runs` of the task counts that run."""
+    repeat = said(task)
+    options = _options(repeat)
+    series, current, number = _series(task, repeat, task.get("occurrence"))
+    if series.limit is not None and task["runs"] >= series.limit:
+        return Over(f"the last of {series.limit} runs", {})
+    candidate = series.next(current)
+    if candidate is None:
+        return Over("the last occurrence", {})
+    caught = _caught_up(series, options, candidate, now)
+    following = _next(task, series, options, caught, number + 1, "while the run before still went on")
+    if isinstance(following, Next) and (note := series.note(current, caught.run or candidate)):
+        following.told["note"] = "; ".join(filter(None, (following.told.get("note"), note)))
+    return following
+
+
+def occurrence(task: Document) -> Document:
+    """Give what a repeating task says of the occurrence that is next or runs."""
+    date = format_instant(due(task))
+    return task.get("occurrence") or {"start": date, "date": date, "number": 1}
+
+
+def _series(task: Document, repeat: str | Repeat, known: Document | None) -> tuple[Rule, int, int]:
+    if known is None:
+        return rule(repeat, due(task)), due(task), 1
+    return rule(repeat, parse_instant(known["start"])), parse_instant(known["date"]), known.get("number", 1)
+
+
+def _caught_up(series: Rule, options: Repeat, candidate: int, now: int) -> CaughtUp:
+    # A run that its jitter delays is not late.
+    return missed(series, candidate, now - _width(options), options.catch_up, options.catch_up_limit)
+
+
+def _next(
+    task: Document, series: Rule, options: Repeat, caught: CaughtUp, number: int, when: str, *, moved: bool = False
+) -> Next | Over:
+    told: dict[str, Any] = {}
+    left_out = caught.left_out
+    if left_out is not None:
+        told["missed"] = {"first": format_instant(left_out.first), "last": format_instant(left_out.last)}
+        if left_out.count is not None:
+            told["missed"]["count"] = left_out.count
+        number += caught.number
+        told["note"] = _note(options, left_out.count, when)
+    if caught.run is None:
+        return Over("no occurrence is left", told)
+    date = format_instant(min(caught.run + jitter(task["_id"], caught.run, _width(options)), LATEST))
+    if moved and left_out is None:
+        told["note"] = "moved to its first occurrence"
+    fields = {"start": format_instant(series.start), "date": format_instant(caught.run), "number": number}
+    return Next(date, fields, told)
+
+
+def _note(options: Repeat, count: int | None, when: str) -> str:
+    occurrences = f"{'very many' if count is None else count} occurrence{'' if count == 1 else 's'}"
+    were = "was" if count == 1 else "were"
+    policy = options.catch_up or "one"
+    if policy == "one":
+        return f"{occurrences} {were} missed {when}; one run stands for all (catch_up one)"
+    if policy == "none":
+        return f"{occurrences} {were} missed {when} and left out (catch_up none)"
+    return f"{occurrences} {were} missed {when} and left out, more than catch_up_limit"
+
+
+def said(task: Document) -> str | Repeat:
+    """Give the `repeat` of a checked task."""
+    repeat = task["repeat"]
+    return repeat if isinstance(repeat, str) else msgspec.convert(repeat, Repeat)
+
+
+def _options(repeat: str | Repeat) -> Repeat:
+    return Repeat() if isinstance(repeat, str) else repeat
+
+
+def _width(options: Repeat) -> int:
+    return parse_elapsed(options.jitter) if options.jitter is not None else 0

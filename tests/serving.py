@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import socket
@@ -12,10 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
-import uvicorn
-import uvloop
-
-from after.server.app import Engine
+from after.testing.server import Server as Running
 
 SECONDS = 30.0
 """How long a test waits for what should come at once."""
@@ -146,89 +142,22 @@ def speaking(place: Place, route: Route | None = None) -> Client:
     return Client(place.host, place.port, route or place.route, place.seconds)
 
 
-class _Uvicorn(uvicorn.Server):
-    """Stops when it is told to, and ends the feeds first, since uvicorn waits for every answer."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(
-            uvicorn.Config(
-                engine.app, lifespan="off", ws="none", log_level="warning", access_log=False, timeout_keep_alive=75
-            )
-        )
-        self._feed = engine.feed
-        self._stopped = asyncio.Event()
-        self.ready = threading.Event()
-
-    async def main_loop(self) -> None:
-        self.ready.set()
-        ticks = 0
-        while not self._stopped.is_set():
-            await self.on_tick(ticks)
-            ticks += 1
-            try:
-                async with asyncio.timeout(0.1):
-                    await self._stopped.wait()
-            except TimeoutError:
-                continue
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Do what uvicorn does, in its order, without its pauses of a tenth of a second, which add up in tests."""
-        self._feed.close()
-        for server in self.servers:
-            server.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn sets no event
-            await asyncio.sleep(0)
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-
-class Server:
-    """The engine behind a URL, in memory where there is no path. It starts once and may be stopped twice."""
+class Server(Running):
+    """The server of `after.testing`, with what the conformance suite asks of every engine."""
 
     def __init__(self, path: Path | None) -> None:
-        self.engine = Engine(path)
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.host, self.port = self._socket.getsockname()
-        self.url = f"http://{self.host}:{self.port}"
-        self.database = f"{self.url}/after"
         self.seconds = SECONDS
         self._going = threading.Event()
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="server")
-        self._thread.start()
-        assert self._started.wait(SECONDS), "the server did not start"
-        assert self._uvicorn.ready.wait(SECONDS), "the server did not start"
+        super().__init__(path)
 
     def route(self, path: str) -> tuple[str, dict[str, str]]:
         """Be the route to itself."""
         return straight(path)
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            self._loop = runner.get_loop()
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._uvicorn = _Uvicorn(self.engine)
-        self._started.set()
-        async with self.engine.store:
-            await self._uvicorn.serve(sockets=[self._socket])
-
     def pause(self) -> None:
         """Answer nothing until `resume`."""
         self._going.clear()
-        self._loop.call_soon_threadsafe(self._going.wait, SECONDS)
+        self.loop.call_soon_threadsafe(self._going.wait, SECONDS)
 
     def resume(self) -> None:
         self._going.set()
-
-    def stop(self) -> None:
-        """Stop as a signal would: answers are finished, feeds ended, the store closed."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._uvicorn.stop)
-            self._thread.join(SECONDS)
-            self._socket.close()
-        assert not self._thread.is_alive(), "the server did not stop"

@@ -13,7 +13,7 @@ from after.design.table import described
 from after.server.viewrows import VIEWS
 from after.status import TRANSITIONS, Role
 
-ON_COUCHDB = {"by_tag", "by_worker_date", "history", "roster"}
+ON_COUCHDB = {"by_tag", "by_worker_date", "roster"}
 """Views that only the lists of the REST interface on CouchDB need."""
 
 

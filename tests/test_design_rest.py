@@ -227,6 +227,30 @@ def test_shows_the_same_task_and_history(filled: Client, both, place: int) -> No
     assert {"history": found, "cursor": None} == both(f"/tasks/{identity}/history")[0].json
 
 
+@pytest.mark.parametrize("archives", [2, 3], ids=["cut", "not cut yet"])
+@pytest.mark.parametrize("limit", [1000, 150, 70])
+def test_goes_through_the_same_archives(client: Client, both, archives: int, limit: int) -> None:
+    entries = [{"at": "2026-12-01T00:00:00.000Z", "status": "waiting", "note": str(number)} for number in range(325)]
+    documents = [
+        {"_id": f"history:a:{number}", "type": "history", "task": "a", "number": number,
+         "history": entries[100 * number : 100 * (number + 1)]}
+        for number in range(archives)
+    ]  # fmt: skip
+    task = {**TASK, "_id": "a", "archived": 200, "history": entries[200:]}
+    assert all(row["ok"] for row in client.post("/after/_bulk_docs", {"docs": [task, *documents]}).json)
+    found, cursors = [], ["", ""]
+    while cursors[0] is not None:
+        pages = [
+            both(f"/tasks/a/history?limit={limit}" + (cursor and f"&cursor={cursor}"))[place].json
+            for place, cursor in enumerate(cursors)
+        ]
+        assert pages[0]["history"] == pages[1]["history"]
+        found += pages[0]["history"]
+        cursors = [page["cursor"] for page in pages]
+        assert (cursors[0] is None) == (cursors[1] is None)
+    assert found == entries
+
+
 @pytest.mark.parametrize("path", ["", "/manobi", "/ma", "/ma:nobi", "/ma%22no%5Cbi", "/idle", "/%C3%A9"])
 def test_tells_the_same_of_workers(filled: Client, both, path: str) -> None:
     embedded, couchdb = both(f"/tasks/workers{path}")

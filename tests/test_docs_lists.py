@@ -16,13 +16,15 @@ from documented import ROOT, blocks, codes, section, table
 from starlette.routing import Match, Route
 
 import after
+from after import editing
+from after.audit import OUTCOMES
 from after.cli.app import app
 from after.database import transport
 from after.dates import format_instant, parse_instant
 from after.jobs import context
 from after.outcome import MAX_DEPTH as RESULT_DEPTH
 from after.outcome import MAX_RESULT
-from after.server import feed, http, listing
+from after.server import audits, feed, http, listing, nexts
 from after.server.app import Engine
 from after.server.viewrows import VIEWS
 from after.status import TRANSITIONS, Role, Status
@@ -162,6 +164,12 @@ def test_every_documented_path_is_there() -> None:
 def test_every_parameter_and_view_is_documented() -> None:
     assert _first_column(HTTP, "### `GET /tasks`", "parameter") == listing.PARAMETERS
     assert _first_column(HTTP, "### `GET /tasks/_changes`", "parameter") == feed.PARAMETERS | listing.FILTERS
+    assert _first_column(HTTP, "### `GET /tasks/_audit`", "parameter") == audits.PARAMETERS
+    assert _first_column(HTTP, "### `GET /tasks/_next`", "parameter") == nexts.PARAMETERS
+    assert _first_column(HTTP, "### `POST /tasks/_edit`", "member") == set(editing.Request.__struct_fields__)
+    selection = set(editing.Selection.__struct_encode_fields__)
+    assert _first_column(HTTP, "### `POST /tasks/_edit`", "in `filter`") == selection
+    assert _first_column(HTTP, "### `GET /tasks/_audit`", "outcome") == set(OUTCOMES)
     assert _first_column(HTTP, "## The document protocol", "view") == VIEWS.keys()
 
 

@@ -60,3 +60,28 @@ def test_a_request_that_is_too_large(client):
     """CouchDB has `max_http_request_size` for that, and gives up on a function that needs 5 s to read a body."""
     answer = client.post("/tasks", b" " * (17 * 1024 * 1024))
     assert (answer.status, answer.json["error"]) == (413, "too_large")
+
+
+def archive(client, identity):
+    """Store a task that has an archive, and give its revision."""
+    history = [{"at": "2026-12-01T09:00:00.000Z", "status": "waiting"}]
+    client.put(f"/after/history:{identity}:0", {"type": "history", "task": identity, "number": 0, "history": history})
+    return client.put(f"/after/{identity}", {**TASK, "history": history, "archived": 100}).json["rev"]
+
+
+def test_archives_are_deleted_in_the_commit_of_their_task(client):
+    archive(client, "a")
+    client.delete("/tasks/a")
+    told = client.get("/after/_changes").json["results"]
+    assert [(row["id"], row.get("deleted")) for row in told] == [("a", True), ("history:a:0", True)]
+    assert client.get("/tasks/a/history").status == 404
+
+
+def test_archives_stay_where_another_revision_takes_the_place_of_the_task(client):
+    rev = archive(client, "a")
+    other = {**TASK, "_id": "a", "_rev": "1-0", "archived": 100}
+    client.post("/after/_bulk_docs", {"docs": [other], "new_edits": False})
+    assert client.delete("/tasks/a").status == 200
+    task = client.get("/tasks/a").json
+    assert task["_rev"] in ("1-0", rev)
+    assert len(client.get("/tasks/a/history").json["history"]) >= 1

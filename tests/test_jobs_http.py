@@ -381,16 +381,17 @@ async def test_another_origin_gets_no_secrets() -> None:
     headers = {"Authorization": "Bearer x", "X-Api-Key": "y", "Cookie": "z", "Accept": "text/html"}
     with web(away=leads(""), back=says()) as second, web(start=leads("/near"), near=leads("")) as first:
         first.answers["/near"] = leads(second.url("/away", "two.example"), 307)
-        second.answers["/away"] = leads(first.url("/back", "one.example"), 307)
+        second.answers["/away"] = leads("/further", 307)
+        second.answers["/further"] = leads(first.url("/back", "one.example"), 307)
         first.answers["/back"] = says()
         async with caller(HERE, secrets=SECRET, names=names) as job:
             await result(job, first.url("/start", "one.example"), json=1, method="PUT", headers=headers)
     start, near, back = first.received
-    (away,) = second.received
+    away, further = second.received
     for received in (start, near):
         assert received.headers["authorization"] == "Bearer x"
         assert "webhook-signature" in received.headers
-    for received in (away, back):  # also where it leads back: who sent it there may know what comes of it
+    for received in (away, further, back):  # also where it leads back: who sent it there may know what comes of it
         assert (received.body, received.headers["accept"]) == (b"1", "text/html")
         assert received.headers["content-type"] == "application/json"
         for name in ("authorization", "x-api-key", "cookie", "webhook-signature", "webhook-id"):

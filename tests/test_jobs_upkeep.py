@@ -113,12 +113,15 @@ def test_a_worker_calls_only_what_it_was_started_with(server: Server, tasks: Blo
 
 
 def test_a_worker_signs_with_the_secret_of_its_environment_and_never_shows_it(
-    server: Server, tasks: BlockingClient, monkeypatch: pytest.MonkeyPatch
+    server: Server, tasks: BlockingClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    path = tmp_path / "peeking_jobs.py"
+    path.write_text("import os\nfrom after import job\n@job\ndef peek(): return os.environ.get('AFTER_HTTP_SECRET')\n")
     monkeypatch.setenv("AFTER_HTTP_SECRET", SECRET)
+    options = ("--jobs", path, "--http-allow", "127.0.0.1", "--log-level", "debug")
     with (
         web(hook=says(), fails=says(503)) as there,
-        Command("start", "manobi", "--http-allow", "127.0.0.1", "--log-level", "debug", url=server.database) as command,
+        Command("start", "manobi", *options, url=server.database) as command,
     ):
         command.wait_for(WORKS)
         task = call(tasks, there.url("/hook"), json={"a": 1})
@@ -126,6 +129,8 @@ def test_a_worker_signs_with_the_secret_of_its_environment_and_never_shows_it(
         call(tasks, there.url("/fails"))
         assert verified(there.received[0], bytes(range(32)), SystemClock().time())
         assert there.received[0].headers["webhook-id"] == task["_id"]
+        peeked = tasks.wait(tasks.schedule("manobi", "peek")["_id"], SECONDS)
+        assert (peeked["status"], peeked["result"]) == ("done", None)
         assert command.stop() == 0
         assert SECRET.removeprefix("whsec_") not in repr(command)
     monkeypatch.setenv("AFTER_HTTP_SECRET", "not a secret")

@@ -28,8 +28,11 @@ EXAMPLES = 50
 OPERATIONS = {
     "/tasks": {"get", "post"},
     "/tasks/_all_tasks": {"get"},
+    "/tasks/_audit": {"get"},
     "/tasks/_bulk": {"post"},
     "/tasks/_changes": {"get"},
+    "/tasks/_edit": {"post"},
+    "/tasks/_next": {"get"},
     "/tasks/workers": {"get"},
     "/tasks/workers/{name}": {"get", "post"},
     "/tasks/{id}": {"get", "post", "delete"},
@@ -58,6 +61,13 @@ def filled(client: Client) -> None:
     for number, status in enumerate(["waiting", "scheduled", "running", "done", "err"]):
         client.post(f"/tasks/t{number}", {**TASK, "tags": ["a"], "retry": {"limit": 1}})
         as_worker(client, f"t{number}", *[status][: status != "waiting"])
+    missed = {"first": "2026-11-01T09:00:00.000Z", "last": "2026-11-30T09:00:00.000Z", "count": 30}
+    run = {"at": "2026-12-01T09:00:00.000Z", "status": "done", "next": "2026-12-02T09:00:00.000Z", "missed": missed}
+    client.post("/tasks/daily", {**TASK, "repeat": {"interval": "P1D"}, "after": ["first"], "key": "k"})
+    occurrence = {"start": run["at"], "date": run["next"], "number": 31}
+    history = {"history": [run], "archived": 100, "runs": 1, "occurrence": occurrence, "ready": True}
+    as_worker(client, "daily", "scheduled", **history)
+    client.put("/after/history:daily:0", {"type": "history", "task": "daily", "number": 0, "history": [run] * 100})
     instance = {"type": "worker", "name": "manobi", "instance": "w1", "state": "running", "jobs": ["nothing"]}
     client.put("/after/worker:manobi:w1", {**instance, "heartbeat": "2026-12-01T09:00:00.000Z"})
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -15,7 +15,7 @@ from clocks import POLICIES, always, chain, chain_back, changes, instants, offse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from after.dates import DAY, HOUR
+from after.dates import DAY, HOUR, parse_instant
 from after.recurrence import rule
 from after.repeat import Dst, Repeat
 
@@ -38,6 +38,10 @@ ELAPSED = {
 }
 
 
+def on(day: date) -> Callable[[datetime], bool]:
+    return lambda shown: shown.date() == day and shown.hour in (0, 1, 2, 3, 22, 23) and shown.minute in (0, 30)
+
+
 def minutes(name: str, change: int, wide: int) -> list[datetime]:
     """Give every tenth minute that clocks may show around a change, and more than that."""
     first = shown_at(change - 2 * wide, ZoneInfo(name)).replace(minute=0, second=0)
@@ -50,7 +54,7 @@ def check(name: str, change: int, crons: Mapping[str, Callable[[datetime], bool]
     nominal = minutes(name, change, wide)
     for expression, matches in crons.items():
         wanted = [shown for shown in nominal if matches(shown)]
-        for gap, overlap in POLICIES if expression in CRONS else [("skip", "first")]:
+        for gap, overlap in [("skip", "first")] if expression in ELAPSED else POLICIES:
             series = rule(Repeat(cron=expression, timezone=name, dst=Dst(gap, overlap)), 0)  # type: ignore[arg-type]
             every = instants(wanted, zone, gap, overlap, elapsed=expression in ELAPSED)
             expected = [one for one in every if max(first, 0) <= one <= last]
@@ -60,16 +64,37 @@ def check(name: str, change: int, crons: Mapping[str, Callable[[datetime], bool]
 
 
 @given(st.sampled_from(ZONES), st.integers(1970, 2100))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_cron_expressions_at_changes_of_the_clocks(name: str, year: int) -> None:
-    for change in changes(ZoneInfo(name), year):
-        check(name, change, CRONS | ELAPSED)
+    zone = ZoneInfo(name)
+    for change in changes(zone, year):
+        # On that day alone, and once at that, so that the time before and after it is jumped over.
+        day, last = shown_at(change, zone).date(), shown_at(change - 30 * 60_000, zone)
+        alone = {
+            f"0,30 0-3,22,23 {day.day} {day.month} *": on(day),
+            f"{last.minute} {last.hour} {last.day} {last.month} *": last.__eq__,
+        }
+        check(name, change, CRONS | ELAPSED | (alone if last.minute % 10 == last.second == 0 else {}))
 
 
 @given(st.sampled_from(ZONES), st.integers(0, 130 * 365))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_cron_expressions_on_any_day(name: str, day: int) -> None:
     check(name, day * DAY, CRONS | ELAPSED)
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/Sao_Paulo", "Africa/Casablanca", "Pacific/Apia"])
+@pytest.mark.parametrize(("gap", "overlap"), POLICIES)
+def test_one_hour_a_week_for_130_years(name: str, gap: str, overlap: str) -> None:
+    zone, first, last = ZoneInfo(name), 0, parse_instant("2100-12-31")
+    sunday = shown_at(3 * DAY, zone).replace(hour=0, minute=30)
+    nights = steps(sunday, shown_at(last, zone), timedelta(days=7))
+    nominal = [night + timedelta(hours=hour) for night in nights for hour in (0, 2)]
+    weekday = sunday.isoweekday() % 7
+    series = rule(Repeat(cron=f"30 0,2 * * {weekday}", timezone=name, dst=Dst(gap, overlap)), 0)  # type: ignore[arg-type]
+    expected = [one for one in instants(nominal, zone, gap, overlap) if 7 * DAY <= one <= last]
+    assert chain(series, first + 7 * DAY, last) == expected
+    assert chain_back(series, first + 7 * DAY, last) == expected
 
 
 @given(st.sampled_from(ZONES), st.integers(1970, 2100), st.sampled_from(["P1D", "P1W", "P3D"]), st.integers(0, 1439))
@@ -90,15 +115,15 @@ def test_calendar_intervals_at_changes_of_the_clocks(name: str, year: int, inter
             assert chain_back(series, anchor, last) == [one for one in expected if one <= last]
 
 
-@given(st.sampled_from(ZONES), st.integers(1970, 2100), st.sampled_from([3, 5, 24, 25]))
+@given(st.sampled_from(ZONES), st.integers(1970, 2100), st.sampled_from([25, 45, 180, 300, 1440, 1500]))
 @settings(max_examples=30, deadline=None)
-def test_rules_of_hours_at_changes_of_the_clocks(name: str, year: int, hours: int) -> None:
+def test_rules_of_minutes_at_changes_of_the_clocks(name: str, year: int, minutes: int) -> None:
     zone = ZoneInfo(name)
-    text = f"FREQ=HOURLY;INTERVAL={hours}"
+    text = f"FREQ=MINUTELY;INTERVAL={minutes}"
     for change in changes(zone, year):
         start = change - 40 * DAY + 10 * 60_000
         shown = shown_at(start, zone)
-        nominal = list(steps(shown, shown + timedelta(days=44), timedelta(hours=hours)))
+        nominal = list(steps(shown, shown + timedelta(days=44), timedelta(minutes=minutes)))
         for gap, overlap in POLICIES:
             series = rule(Repeat(rrule=text, timezone=name, dst=Dst(gap, overlap)), start)  # type: ignore[arg-type]
             every = [one for one in instants(nominal, zone, gap, overlap) if one >= start]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ import pytest
 
 from after.dates import DAY, HOUR, format_instant, parse_instant
 from after.errors import InvalidTask
+from after.lifecycle import create
 from after.recurrence import check_repeat, jitter, rule, upcoming
 from after.repeat import Repeat
 from after.task import check
@@ -47,12 +47,12 @@ def test_iso_8601_repetitions() -> None:
     assert rule("R//P1D", START).limit is None
 
 
-def test_the_start_of_a_repetition_is_the_date() -> None:
-    check_repeat("R5/2026-05-04T11:00+02:00/P1D", START)
-    check_repeat("R5/2026-05-04T11:00+02:00/P1D", None)
-    check_repeat("R5//P1D", START)
-    with pytest.raises(InvalidTask, match="'R5/2026-05-04/P1D' does not start at the task's `date`"):
-        check_repeat("R5/2026-05-04/P1D", START)
+def test_the_start_of_a_repetition_is_the_date_of_a_new_task() -> None:
+    task = {"worker": "w", "job": "j", "repeat": "R5/2026-05-04T09:00Z/P1D"}
+    assert create(task, START)["date"] == "2026-05-04T09:00:00.000Z"
+    assert create({**task, "date": "2026-05-04T11:00+02:00"}, START)["date"] == "2026-05-04T09:00:00.000Z"
+    with pytest.raises(InvalidTask, match="does not start at the task's `date`"):
+        create({**task, "date": "2026-05-07T09:00Z"}, START)
 
 
 def test_until_is_included_and_limit_is_told() -> None:
@@ -126,23 +126,28 @@ def test_what_is_wrong_is_refused_with_the_name_of_the_field(value: Any, reason:
         {"rrule": "FREQ=SECONDLY;COUNT=10000;INTERVAL=7;BYSECOND=3;BYMONTH=2"},
         {"rrule": "FREQ=YEARLY;COUNT=10000;BYMONTH=2;BYMONTHDAY=29"},
         {"rrule": "FREQ=YEARLY;INTERVAL=999999999;COUNT=10000"},
+        {"rrule": "FREQ=DAILY;INTERVAL=999999999;COUNT=10000"},
+        {"rrule": "FREQ=SECONDLY;INTERVAL=999999999;BYMONTH=5"},
+        {"rrule": "FREQ=MINUTELY;BYMINUTE=7;BYSETPOS=-366;COUNT=10000"},
         {"rrule": "FREQ=YEARLY;BYHOUR=0,1,2,3,4,5,6,7,8,9;BYSETPOS=1,2,3,-1,-2;BYDAY=MO,TU,WE;COUNT=10000"},
         "R" + "9" * 100_000 + "//P1D",
         "R//" * 100_000,
     ],
 )
+@pytest.mark.timeout(20)
 def test_what_is_enormous_is_refused_or_quick(value: Any) -> None:
-    begun = time.process_time()
+    reason = ""
     try:
         check_repeat(read(value), START)
     except InvalidTask as error:
-        assert len(error.reason) < 300  # noqa: PT017 - what is refused is refused in few words
-    assert time.process_time() - begun < 2
+        reason = error.reason
+    assert len(reason) < 300, "what is refused is refused in few words"
 
 
 def test_a_series_that_has_begun_may_have_a_date_beyond_its_end() -> None:
-    task = {"worker": "w", "job": "j", "date": "2026-05-07T09:00:30Z", "repeat": "R5/2026-05-04T09:00Z/P1D"}
-    with pytest.raises(InvalidTask):
+    repeat = {"interval": "P1D", "until": "2026-05-07T09:00Z"}
+    task = {"worker": "w", "job": "j", "date": "2026-05-07T09:00:30Z", "repeat": repeat}
+    with pytest.raises(InvalidTask, match="no occurrence"):
         check(task)
     check({**task, "occurrence": {"start": "2026-05-04T09:00Z", "date": "2026-05-07T09:00Z", "number": 4}})
     del task["date"]

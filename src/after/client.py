@@ -16,7 +16,7 @@ from after import cleaning, lifecycle, nexts
 from after.clock import Clock, SystemClock, now
 from after.database import DEFAULT_URL, Database
 from after.dates import DAY, parse_elapsed, parse_instant
-from after.errors import Conflict, NotFound, Refusal, Unreachable
+from after.errors import BadRequest, Conflict, NotFound, Refusal, Unreachable
 from after.events import Requested
 from after.given import Date, resolved
 from after.history import archive_ids
@@ -198,6 +198,8 @@ class Client:
         instant = now(self._clock)
         high = instant if until is None else parse_instant(self._date(until))
         low = high - DAY if since is None else parse_instant(self._date(since))
+        if low >= high:
+            raise BadRequest("until: has to be later than since")
         late = checked("tolerance", parse_elapsed, tolerance)
         found = [
             row async for row in audit.rows(self._database, low, high, instant, worker=worker, tag=tag, tolerance=late)

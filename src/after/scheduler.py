@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from after.clock import Clock, SystemClock, now
 from after.dates import Duration, parse_duration, parse_elapsed, parse_instant
@@ -37,6 +37,7 @@ class Scheduler:
             timer = scheduler.at("2026-12-01T09:00:00Z", function, *arguments)
             scheduler.after("PT5S", function)
             scheduler.every("P1D", function, timezone="America/Sao_Paulo")
+            scheduler.cron("0 9 * * 1-5", function)
 
     Under `with` the functions are called one after another on a thread of the scheduler's own. Under `async with` they
     are called on the running event loop, and what a coroutine function returns becomes a task there. A function that
@@ -102,16 +103,17 @@ class Scheduler:
         """Call `function` with `arguments` at each `start + k * interval`; without `start` first after one interval.
 
         `interval` is an ISO 8601 duration, whose days and longer are calendar units in `timezone` (an IANA name),
-        or a `timedelta`, which is elapsed time. Occurrences that were missed, because the clock was set, the machine
-        slept or the function took long, are made up for by one call; a coroutine function never runs twice at a time.
-        Dropping the timer ends the repetition, not the call that runs; moving it moves one occurrence.
+        or a `timedelta`, which is elapsed time. `gap` and `overlap` are as in `cron`. Occurrences that were missed,
+        because the clock was set, the machine slept or the function took long, are made up for by one call; a coroutine
+        function never runs twice at a time. Dropping the timer ends the repetition, not the call that runs; moving it
+        moves one occurrence.
         Raises `ValueError` for text that is not a duration, a date or a time zone, and `OverflowError` where the
         first call would be past the year 9999.
         """
         length = parse_duration(interval) if isinstance(interval, str) else _duration(interval)
         present = now(self._clock)
         anchor = present if start is None else _instant(start)
-        return self._repeat(Interval(length, anchor, _zone(timezone), Dst(gap, overlap)), function, arguments)
+        return self._repeat(Interval(length, anchor, _zone(timezone), _dst(gap, overlap)), function, arguments)
 
     def cron(
         self,
@@ -129,7 +131,7 @@ class Scheduler:
         that comes twice is taken as `overlap` says: `"first"`, `"second"` or `"both"`. Missed occurrences are made up
         for by one call, as `every` does. Raises `ValueError` for what is not a cron expression or a time zone.
         """
-        return self._repeat(Zoned(cron(expression), _zone(timezone), Dst(gap, overlap)), function, arguments)
+        return self._repeat(Zoned(cron(expression), _zone(timezone), _dst(gap, overlap)), function, arguments)
 
     def _repeat(self, series: Series, function: Callable[..., object], arguments: tuple[Any, ...]) -> Timer:
         first = series.next(now(self._clock))
@@ -271,6 +273,13 @@ def _instant(date: datetime | str | int) -> int:
 
 def _zone(timezone: str | tzinfo) -> tzinfo:
     return parse_zone(timezone) if isinstance(timezone, str) else timezone
+
+
+def _dst(gap: Gap, overlap: Overlap) -> Dst:
+    for name, value, choices in (("gap", gap, get_args(Gap)), ("overlap", overlap, get_args(Overlap))):
+        if value not in choices:
+            raise ValueError(f"{name}: {value!r} is not one of {', '.join(choices)}")
+    return Dst(gap, overlap)
 
 
 def _duration(length: timedelta) -> Duration:

@@ -112,10 +112,10 @@ class TestCircles:
 
     def test_in_bulk_the_task_that_closes_one_is_refused(self, client: Client) -> None:
         post(client, "old")
-        tasks = [("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"), ("old", "a"), ("b", "z"), ("a", "d"), ("e", "e")]
+        tasks = [("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"), ("old", "n"), ("b", "z"), ("n", "old"), ("e", "e")]
         rows = client.post("/tasks/_bulk", [{**TASK, "_id": one, "after": [other]} for one, other in tasks]).json
         assert [row.get("error", "ok") for row in rows] == [
-            "ok", "ok", "bad_request", "ok", "conflict", "conflict", "bad_request", "bad_request",
+            "ok", "ok", "bad_request", "ok", "conflict", "conflict", "ok", "bad_request",
         ]  # fmt: skip
         assert rows[2]["reason"] == "after: 'c' waits for 'a', which waits for 'b', which waits for 'c'"
         changes = [{"_id": one, "status": "reschedule", "after": [other]} for one, other in (("b", "x"), ("x", "b"))]

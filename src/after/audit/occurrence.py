@@ -116,7 +116,7 @@ def delay(occurrence: Occurrence, task: Document, before: Before, tolerance: int
         return f"held back by the run before, until {format_instant(opened)}"
     claimed = occurrence.claimed
     is_late = claimed is not None and claimed > due + tolerance
-    until = format_instant(claimed if is_late and claimed is not None else absent)
+    until = format_instant(claimed if is_late and claimed is not None and absent <= due else absent)
     if is_late and task.get("key") is not None:
         return f"it waited for others of the key {task['key']!r}, or for its worker, until {until}"
     if absent > due or is_late:

@@ -147,7 +147,7 @@ class Story:
         if date is not None:
             current.due = date
         following = instant(entry.get("next"))
-        if ran or not missed:  # a series that ends because its rest was missed ends without a run
+        if ran or date is not None or not missed:  # a series that ends because its rest was missed ends without a run
             lateness = current.lateness()
             if lateness is None and current.due is not None and not ran and status == "done":
                 lateness = max(at - current.due, 0)

@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from after.audit import OUTCOMES, Row, Summary
-from after.cli.output import URL, AsJson, Url, as_json, coloured, milliseconds, parsed, run, table
+from after.cli.output import (
+    URL,
+    AsJson,
+    Cron,
+    Interval,
+    Rrule,
+    Timezone,
+    Url,
+    as_json,
+    coloured,
+    milliseconds,
+    repetition,
+    run,
+    table,
+)  # fmt: skip
 from after.clock import SystemClock, now
 from after.database import Database
 from after.dates import DAY, format_instant, parse_instant
@@ -28,20 +42,19 @@ def add_to(app: typer.Typer) -> None:
 
 def next_command(
     repeat: Annotated[str | None, typer.Argument(help="A task's `repeat`: JSON, or such as R5/2026-12-01/P1D.")] = None,
-    cron: Annotated[str | None, typer.Option(help="A cron expression.")] = None,
-    interval: Annotated[str | None, typer.Option(help="An ISO 8601 duration.")] = None,
-    rrule: Annotated[str | None, typer.Option(help="A recurrence rule of RFC 5545.")] = None,
-    timezone: Annotated[str | None, typer.Option(help="An IANA time zone.")] = None,
+    cron: Cron = None,
+    interval: Interval = None,
+    rrule: Rrule = None,
+    timezone: Timezone = None,
     since: Annotated[str | None, typer.Option("--from", help="From then on; the task's date. Now without it.")] = None,
     count: Annotated[int, typer.Option(help="How many.", min=1, max=1000)] = 10,
     json: AsJson = False,
 ) -> None:
     """Tell when a repetition comes round, before anything is stored, and what the clocks do to it. Needs no engine."""
-    options = {"cron": cron, "interval": interval, "rrule": rrule, "timezone": timezone}
-    options = {name: value for name, value in options.items() if value is not None}
-    if (repeat is None) == (not options):
+    asked = repetition(repeat, cron, interval, rrule, timezone)
+    if asked is None:
         raise typer.BadParameter("give either a repeat or one of --cron, --interval, --rrule")
-    rule = read(parsed(repeat) if repeat is not None else options)
+    rule = read(asked)
     start = now(SystemClock()) if since is None else _instant(since)
     found = occurrences(rule, start, count)
     if json:
@@ -71,6 +84,8 @@ def audit_command(
     high = instant if until is None else _instant(until, "--to")
     low = high - DAY if since is None else _instant(since, "--from")
     late = milliseconds(tolerance, "--tolerance")
+    if low >= high:
+        raise typer.BadParameter("--to has to be later than --from")
     kept, summary = _Kept(limit), Summary()
 
     async def work() -> None:

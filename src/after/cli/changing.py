@@ -164,7 +164,7 @@ def _many(
         if not seen["tasks"]:
             _summary(action, seen, json)
             return
-        if not typer.confirm(f"{action} {len(seen['tasks']):,} tasks?", err=True):
+        if not typer.confirm(f"{action} {_count(seen['tasks'])}?", err=True):
             raise AfterError("nothing was changed")
         # What was shown is what is changed, and nothing that has come to fit since.
         chosen = {**chosen, "all": False, "limit": None, "ids": [task["id"] for task in seen["tasks"]]}
@@ -180,9 +180,13 @@ def _summary(action: str, answer: Document, json: bool) -> None:
         for one in answer["refused"][:SHOWN]:
             complain(f"{one['id']}: {one['reason']}")
         would = "would " if answer["dry_run"] else ""
-        typer.echo(f"{would}{action} {len(answer['tasks']):,} tasks, {len(answer['refused']):,} refused")
+        typer.echo(f"{would}{action} {_count(answer['tasks'])}, {len(answer['refused']):,} refused")
     if answer["refused"]:
         raise typer.Exit(1)
+
+
+def _count(tasks: list[Document]) -> str:
+    return f"{len(tasks):,} task{'' if len(tasks) == 1 else 's'}"
 
 
 def _table(tasks: list[Document]) -> None:

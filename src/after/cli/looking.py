@@ -18,7 +18,7 @@ from after.task import Document, call
 
 Worker = Annotated[str | None, typer.Option(help="Only those of this worker.")]
 Status = Annotated[str | None, typer.Option(help="Only those in this status.")]
-HISTORY = ("at", "status", "by", "attempt", "date", "lateness_ms", "duration_ms", "error", "note")
+HISTORY = ("at", "status", "by", "attempt", "date", "lateness_ms", "duration_ms", "next", "missed", "error", "note")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -81,6 +81,7 @@ def watch(worker: Worker = None, status: Status = None, url: Url = URL, json: As
 
 def show(
     id: Annotated[str, typer.Argument(help="The task's id.")],  # noqa: A002
+    history: Annotated[bool, typer.Option("--history", help="All of its history, archives too.")] = False,
     url: Url = URL,
     json: AsJson = False,
 ) -> None:
@@ -88,7 +89,8 @@ def show(
 
     async def work() -> Document:
         async with Client(url) as client:
-            return await client.get(id)
+            task = await client.get(id)
+            return {**task, "history": await client.history(id), "archived": 0} if history else task
 
     task = run(work())
     if json:
@@ -107,6 +109,8 @@ def _show(task: Document) -> None:
     table(("field", "value"), rows)
     if task.get("history"):
         console().print()
+        if older := task.get("archived", 0):
+            console().print(f"{older} older entries are in archives; --history shows all")
         shown = [name for name in HISTORY if any(name in entry for entry in task["history"])]
         table(shown, [[_cell(name, entry) for name in shown] for entry in task["history"]])
     if task.get("log"):
@@ -123,6 +127,8 @@ def _cell(name: str, entry: Document) -> object:
     value = entry.get(name)
     if name == "status":
         return coloured(value)
+    if name == "missed" and value:
+        return f"{value['first']} to {value['last']}"
     if name == "error" and value:
         return f"{value['type']}: {value['message']}"
     return value

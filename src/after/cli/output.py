@@ -104,6 +104,23 @@ def parsed(text: str) -> Any:
         return text
 
 
+Cron = Annotated[str | None, typer.Option(help="A cron expression.")]
+Interval = Annotated[str | None, typer.Option(help="An ISO 8601 duration.")]
+Rrule = Annotated[str | None, typer.Option(help="A recurrence rule of RFC 5545.")]
+Timezone = Annotated[str | None, typer.Option(help="An IANA time zone.")]
+
+
+def repetition(
+    repeat: str | None, cron: str | None, interval: str | None, rrule: str | None, timezone: str | None
+) -> Any:
+    """Give a task's `repeat`, said as a whole or by options of its parts; None where nothing is said of it."""
+    options = {"cron": cron, "interval": interval, "rrule": rrule, "timezone": timezone}
+    given = {name: value for name, value in options.items() if value is not None}
+    if repeat is not None and given:
+        raise typer.BadParameter("give either a repeat as a whole, or its parts by --cron, --interval, --rrule")
+    return parsed(repeat) if repeat is not None else given or None
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work."""
     return asyncio.run(work)

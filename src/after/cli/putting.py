@@ -12,7 +12,20 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from after.cli.output import URL, AsJson, Url, as_json, complain, parsed, run
+from after.cli.output import (
+    URL,
+    AsJson,
+    Cron,
+    Interval,
+    Rrule,
+    Timezone,
+    Url,
+    as_json,
+    complain,
+    parsed,
+    repetition,
+    run,
+)  # fmt: skip
 from after.client import Client
 from after.errors import Refusal, Unreachable
 from after.task import Document
@@ -27,7 +40,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "add",
         epilog="Examples: after add manobi start_campaign 2 3 teste --date 2026-12-01T09:00:00Z; "
-        "after add --file tasks.ndjson",
+        "after add manobi report --cron '30 2 * * *' --timezone Europe/Berlin; after add --file tasks.ndjson",
     )(add)
 
 
@@ -38,6 +51,13 @@ def add(
     date: Annotated[str | None, typer.Option(help="ISO 8601, or a time from now such as PT5M; now without it.")] = None,
     id: Annotated[str | None, typer.Option(help="The task's id; the same task again changes nothing.")] = None,  # noqa: A002
     keyword: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the job. Repeatable.")] = None,
+    repeat: Annotated[str | None, typer.Option(help="When it runs again: JSON, or such as R5/2026-12-01/P1D.")] = None,
+    cron: Cron = None,
+    interval: Interval = None,
+    rrule: Rrule = None,
+    timezone: Timezone = None,
+    after: Annotated[list[str] | None, typer.Option(help="The id of a task to be done before. Repeatable.")] = None,
+    key: Annotated[str | None, typer.Option(help="Tasks of one key run one at a time.")] = None,
     retry: Annotated[str | None, typer.Option(help="""Such as '{"limit": 3, "interval": "PT10S"}'.""")] = None,
     timeout: Annotated[str | None, typer.Option(help="How long a run may take, such as PT1M.")] = None,
     expires: Annotated[str | None, typer.Option(help="How late it may still start, such as PT1H.")] = None,
@@ -55,7 +75,8 @@ def add(
     if worker is None or job is None:
         raise typer.BadParameter("give a worker and a job, or --file")
     options = {"retry": None if retry is None else parsed(retry), "timeout": timeout, "expires": expires}
-    options |= {"priority": priority, "tags": tag or None}
+    options |= {"priority": priority, "tags": tag or None, "after": after or None, "key": key}
+    options["repeat"] = repetition(repeat, cron, interval, rrule, timezone)
     keywords = dict(_keyword(text) for text in keyword or ())
     fields = {name: value for name, value in options.items() if value is not None}
 

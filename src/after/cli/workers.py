@@ -129,37 +129,55 @@ def log(
         async with Database(url) as database, Client(url) as client:
             since, began = (await database.info())["update_seq"], format_instant(now(SystemClock()))
             tasks = await Control(database).latest(name, limit)
-            entries = [(entry["at"], task["_id"], entry) for task in tasks for entry in _history(task)]
-            for _, identity, entry in sorted(entries, key=lambda one: one[:2]):
-                _print_entry(identity, entry, json)
+            told = [(line["at"], task["_id"], line) for task in tasks for line in _lines(task)]
+            for _, identity, line in sorted(told, key=lambda one: one[:2]):
+                _print_line(identity, line, json)
             if not follow:
                 return
-            told = {task["_id"]: _history(task)[-1:] for task in tasks}
+            last = {task["_id"]: task for task in tasks}
             async for task in client.changes(worker=name, since=since):
-                for entry in _fresh(_history(task), told.get(task["_id"], []), began):
-                    _print_entry(task["_id"], entry, json)
-                told[task["_id"]] = _history(task)[-1:]
+                for line in _news(task, last.get(task["_id"]), began):
+                    _print_line(task["_id"], line, json)
+                last[task["_id"]] = task
             raise Unreachable(f"{bare(url)}: the engine has ended the feed")
 
     run(work())
 
 
-def _history(task: Document) -> list[Document]:
-    return task.get("history") or []
+def _lines(task: Document) -> list[Document]:
+    """Give what a task's history and log tell, in order of time; a line of the log has its text as `log`."""
+    logged = [{"at": line["at"], "log": line["text"]} for line in task.get("log") or []]
+    return sorted([*(task.get("history") or []), *logged], key=lambda line: str(line["at"]))
 
 
-def _fresh(history: list[Document], told: list[Document], began: str) -> list[Document]:
-    """Give the entries behind the last that was told; of a task that was not, those since we began."""
-    for place in range(len(history), 0, -1):
-        if history[place - 1 : place] == told:
-            return history[place:]
-    return [entry for entry in history if entry["at"] >= began] or history[-1:]
+def _news(task: Document, told: Document | None, began: str) -> list[Document]:
+    """Give what is new in a task since it was told; of one that was not, what there is since we began."""
+    if told is None:
+        lines = _lines(task)
+        return [line for line in lines if line["at"] >= began] or lines[-1:]
+    known = _lines(told)
+    news = [line for line in _lines(task) if line not in known]
+    if task.get("progress") not in (None, told.get("progress")):
+        news.append({"progress": task["progress"]})
+    return news
 
 
-def _print_entry(identity: str, entry: Document, json: bool) -> None:
+def _print_line(identity: str, told: Document, json: bool) -> None:
     if json:
-        as_json({"id": identity, **entry})
+        as_json({"id": identity, **told})
         return
+    if "log" in told:
+        parts = [told["at"], identity, "|", told["log"]]
+    elif "progress" in told:
+        fraction, text = told["progress"].get("fraction"), told["progress"].get("text")
+        parts = [identity, *([] if fraction is None else [f"{fraction:.0%}"]), *([text] if text else [])]
+    else:
+        parts = _told(identity, told)
+    sys.stdout.write(line("  ".join(parts)) + "\n")
+    sys.stdout.flush()
+
+
+def _told(identity: str, entry: Document) -> list[str]:
     parts = [entry["at"], identity, entry["status"]]
     if "attempt" in entry:
         parts.append(f"attempt {entry['attempt']}")
@@ -169,10 +187,13 @@ def _print_entry(identity: str, entry: Document, json: bool) -> None:
         parts.append(f"took {entry['duration_ms']:g} ms")
     if "error" in entry:
         parts.append(f"{entry['error']['type']}: {entry['error']['message']}")
+    if "missed" in entry:
+        parts.append(f"missed {entry['missed']['first']} to {entry['missed']['last']}")
+    if "next" in entry:
+        parts.append(f"next {entry['next']}")
     if "note" in entry:
         parts.append(f"({entry['note']})")
-    sys.stdout.write(line("  ".join(parts)) + "\n")
-    sys.stdout.flush()
+    return parts
 
 
 def clean(

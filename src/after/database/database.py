@@ -88,11 +88,18 @@ class Database:
 
     Several URLs of the same database, separated by commas, are the nodes of a cluster: when one does not answer, the
     next is asked. Every method raises the `Refusal` that was answered, or `Unreachable` where nothing was within
-    `timeout` seconds, None for as long as it takes.
+    `timeout` seconds, None for as long as it takes. A `transport` of one's own takes the requests in the URL's place.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, clock: Clock | None = None, *, timeout: float | None = TIMEOUT) -> None:
-        self._transport = Transport(url, timeout)
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        clock: Clock | None = None,
+        *,
+        timeout: float | None = TIMEOUT,
+        transport: Transport | None = None,
+    ) -> None:
+        self._transport = transport or Transport(url, timeout)
         self.skew: float | None = None
         """Seconds by which the engine's clock is ahead of ours at the least, by its last answer."""
         self._clock = clock or SystemClock()

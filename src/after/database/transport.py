@@ -56,7 +56,10 @@ class _Request(NamedTuple):
 
 
 class Transport:
-    """Sends requests to the nodes named in `text`; the last of them may take `timeout` seconds. It is opened once."""
+    """Sends requests to the nodes named in `text`; the last of them may take `timeout` seconds.
+
+    It is opened once, for a pool of connections; each request that is sent without has a connection of its own.
+    """
 
     def __init__(self, text: str, timeout: float | None = TIMEOUT) -> None:
         self.nodes = nodes(text)
@@ -72,11 +75,7 @@ class Transport:
     def open(self) -> None:
         """Make the pool of connections, on the running loop."""
         assert self._session is None, "a database is opened once"
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept": "application/json"},
-        )
+        self._session = _session()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -137,9 +136,10 @@ class Transport:
         if request.data is not None:
             headers["Content-Type"] = "application/json"
         url = _below(node, request.path, request.beside).with_query(request.query)
-        async with self._pool().request(
-            request.method, url, data=request.data, headers=headers, timeout=patience
-        ) as response:
+        async with (
+            self._pool() as pool,
+            pool.request(request.method, url, data=request.data, headers=headers, timeout=patience) as response,
+        ):
             _keep_session(node, response)
             return Reply(response.status, await response.read(), response.headers.get("Date"))
 
@@ -152,9 +152,12 @@ class Transport:
         for again in (False, True):
             cookie = node.cookie
             headers = {**node.headers(), "Content-Type": "application/json"}
-            async with self._pool().post(
-                _below(node, path), params=query, data=data, headers=headers, timeout=timeout, read_bufsize=CHUNK
-            ) as response:
+            async with (
+                self._pool() as pool,
+                pool.post(
+                    _below(node, path), params=query, data=data, headers=headers, timeout=timeout, read_bufsize=CHUNK
+                ) as response,
+            ):
                 if response.status == 401:
                     content = await response.read()
                     if not again and await self._sign_in(node, cookie, content):
@@ -176,17 +179,32 @@ class Transport:
                 return True  # another request has done it meanwhile
             node.cookie = None
             body = _encode({"name": node.account.name, "password": node.account.password})
-            async with self._pool().post(
-                _below(node, "_session", beside=True), data=body, headers={"Content-Type": "application/json"},
-                timeout=_first,
-            ) as response:  # fmt: skip
+            async with (
+                self._pool() as pool,
+                pool.post(
+                    _below(node, "_session", beside=True), data=body, headers={"Content-Type": "application/json"},
+                    timeout=_first,
+                ) as response,
+            ):  # fmt: skip
                 if response.status == 200 and (session := response.cookies.get("AuthSession")) is not None:
                     node.cookie = session.value
             return node.cookie is not None
 
-    def _pool(self) -> aiohttp.ClientSession:
-        assert self._session is not None, "the database is not open"
-        return self._session
+    @asynccontextmanager
+    async def _pool(self) -> AsyncIterator[aiohttp.ClientSession]:
+        if self._session is not None:
+            yield self._session
+            return
+        async with _session() as session:
+            yield session
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept": "application/json"},
+    )
 
 
 def _below(node: Node, path: str, beside: bool = False) -> URL:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from typing import Any
 
@@ -21,7 +22,13 @@ STUBBORN_SECONDS = 3.0
 """How long a job that was told to end may take to do so before its timeout is recorded without it."""
 
 
-async def run(job: Job, call: Call, context: TaskContext, seconds: float | None) -> Outcome:
+Limit = Callable[[float | None], AbstractAsyncContextManager[object]]
+"""Gives a context that ends with `TimeoutError` after so many seconds, as `asyncio.timeout` does."""
+
+
+async def run(
+    job: Job, call: Call, context: TaskContext, seconds: float | None, limit: Limit = asyncio.timeout
+) -> Outcome:
     """Run a job and give its outcome. `seconds` is how long it may take, `context` what the job may get as `task`.
 
     Cancelling this coroutine tells the job to end and waits until it has: a coroutine is cancelled, a process killed, a
@@ -35,7 +42,7 @@ async def run(job: Job, call: Call, context: TaskContext, seconds: float | None)
         return await work
     running = asyncio.create_task(work, name=f"job {job.name}")
     try:
-        async with asyncio.timeout(seconds):
+        async with limit(seconds):
             return await asyncio.shield(running)
     except TimeoutError:
         return await _timed_out(running, job, context, seconds or 0.0)

@@ -11,9 +11,9 @@ from after.repeat import Dst
 _MONTH = 30.436875 * DAY
 """The mean month of the Gregorian calendar, used only to guess where to look."""
 
-_ASIDE = 4
-"""How many durations a guess may be wrong by: months differ in length by three days, offsets from UTC by less than
-two, and a calendar duration is a day at least."""
+_ASIDE = 2
+"""How many durations a guess may be wrong by: offsets from UTC differ by less than two days, months in length by three,
+and a calendar duration is a day at least."""
 
 
 class Interval:

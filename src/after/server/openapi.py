@@ -64,14 +64,15 @@ def description() -> Schema:
                 ),
                 "post": _post("putTask", "Post", [ID]),
                 "delete": _operation(
-                    "deleteTask", "Remove a task, with its history", [ID, IF_MATCH],
+                    "deleteTask", "Remove a task, with its whole history", [ID, IF_MATCH],
                     {200: _answer("Written", NEW_REV)},
                     400, 404, 409, 503,
                 ),
             },
             "/tasks/{id}/history": {
                 "get": _operation(
-                    "getHistory", "Every change of a task's status", [ID, LIMIT, NEXT], {200: _answer("History")},
+                    "getHistory", "Every change of a task's status, however old",
+                    [ID, LIMIT, NEXT], {200: _answer("History")},
                     400, 404,
                 )
             },
@@ -233,7 +234,7 @@ def _schemas() -> Schema:
 
 
 def _given(fields: Schema, statuses: Sequence[Status]) -> Schema:
-    """Describe what a client may send: nothing that is a worker's, and nothing that is not supported yet."""
+    """Describe what a client may send: nothing that is a worker's."""
     own = {name: schema for name, schema in fields.items() if name not in WORKER_FIELDS}
     own["_id"] = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH, "pattern": "^[^_]"}
     own["_rev"] = REV | {"description": "The revision that the client means"}

@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -50,13 +51,15 @@ class Store:
         if path is None:
             self._folder = tempfile.TemporaryDirectory(prefix="after-")
             path = Path(self._folder.name) / "after.db"
-        self._lock = _lock(path)
-        try:
-            self._writing = _open(path, durable=self._path is not None)
-            self.uuid = _prepare(self._writing, path)
-            self._reading = _open(path, durable=True)
-        except sqlite3.Error as error:
-            raise AfterError(f"{path} cannot be used as a database: {error}") from None
+        with ExitStack() as opened:
+            self._lock = opened.enter_context(_lock(path))
+            try:
+                self._writing = opened.enter_context(closing(_open(path, durable=self._path is not None)))
+                self.uuid = _prepare(self._writing, path)
+                self._reading = opened.enter_context(closing(_open(path, durable=True)))
+            except sqlite3.Error as error:
+                raise AfterError(f"{path} cannot be used as a database: {error}") from None
+            opened.pop_all()  # open until the store is left
         self._reading.execute("PRAGMA query_only = ON")
         (self.seq,) = self._reading.execute("SELECT coalesce(max(seq), 0) FROM document").fetchone()
         self._writer = Writer(self._writing, self.seq, self._publish)
@@ -176,6 +179,15 @@ class Store:
 
 def _open(path: Path, *, durable: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    try:
+        _set_up(connection, path, durable=durable)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection, path: Path, *, durable: bool) -> None:
     _check_owner(connection, path)
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first write, for a new file to be made so
     connection.execute("PRAGMA journal_mode = WAL")
@@ -183,7 +195,6 @@ def _open(path: Path, *, durable: bool) -> sqlite3.Connection:
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute("PRAGMA busy_timeout = 5000")
-    return connection
 
 
 def _check_owner(connection: sqlite3.Connection, path: Path) -> None:

@@ -23,6 +23,7 @@ from after.server.http import JSON, MAX_DOCUMENTS, NEW_REV, body, decode_documen
 from after.server.listing import Filter, Wanted
 from after.server.nexts import Nexts
 from after.server.openapi import description
+from after.server.openapi_many import extended
 from after.server.posted import ANY, BATCH, TRIES, Outcome, Post, Posting, named, read, task_row
 from after.server.protocol import matches_etag, streamed
 from after.server.rows import Edit, encode
@@ -44,7 +45,7 @@ class Tasks:
         self._posting = Posting(store, clock)
         self._workers = Workers(store, clock)
         self._more = [*EditMany(store, clock).routes(), *Audits(store, clock).routes(), *Nexts(clock).routes()]
-        self._description = encode(description())
+        self._description = encode(extended(description()))
 
     def routes(self) -> list[BaseRoute]:
         """Give the routes; each path has one, so that a method that it does not take is answered with those it does."""

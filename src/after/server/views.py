@@ -13,6 +13,10 @@
 | `workers` | [name, instance] | the state of a worker process |
 | `conflicts` | [id] | the worker of a document with conflicting revisions, where it has one |
 
+A task that waits for others is *blocked* until a worker has written that all of them are done. `keyed` has the place 0
+for tasks that are held, 1 for others that are open, and none for what is blocked. A history may tell of earlier dates
+where the task repeats or was tried again. CouchDB has some more views, which only its REST interface needs.
+
 A task without a date counts as one of 1970. `total_rows` is told where it is known without counting, `offset` where
 it is plain; both are told of the views `by_…` only.
 """

@@ -8,11 +8,11 @@ const request = require("./request");
 const table = require("./table");
 const task = require("./task");
 
-// The query for the view `history` which gives the task and all archives that entries from number `first` may be in.
+// The query for `_all_docs` which gives the task and all archives that the entries from number `first` may be in.
 exports.query = function (id, first, limit) {
-  const keys = [[id, null]];
+  const keys = [id];
   for (let number = Math.floor(first / table.archived); number * table.archived < first + limit; number++) {
-    keys.push([id, number]);
+    keys.push("history:" + id + ":" + number);
   }
   const told = { id: id, first: String(first), limit: String(limit) };
   return { keys: JSON.stringify(keys), include_docs: "true", ...told };
@@ -20,7 +20,6 @@ exports.query = function (id, first, limit) {
 
 // The answer with up to `limit` entries from number `first`, of what that query has found.
 exports.page = function (documents, id, first, limit) {
-  // Ids that differ may be equal in the order of views, and a document may be gone that the index still has.
   const found = documents.find((document) => document && document._id === id && task.isTask(document));
   if (!found) {
     return request.refused(errors.notFound("there is no task " + json.cut(json.repr(id), 80)));

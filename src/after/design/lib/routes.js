@@ -123,7 +123,7 @@ function history(query, id) {
   const first = given.cursor === undefined ? 0 : cursor.read(given.cursor, ["number"])[0];
   const limit = listing.limit(given);
   checkTask(id);
-  return { path: "_list/history/history", query: histories.query(id, first, limit) };
+  return { path: "_list/history/_all_docs", query: histories.query(id, first, limit) };
 }
 
 // What begins so is no task, and local documents are nobody's business.

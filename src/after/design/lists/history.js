@@ -1,6 +1,6 @@
 function (head, req) {
   // The history of a task, the oldest entry first, page by page. The rows are the task and those of its archives that may
-  // be wanted. Nothing is sent before it is known whether there is such a task.
+  // be wanted, where they are there. Nothing is sent before it is known whether there is such a task.
   const documents = [];
   for (let row = getRow(); row; row = getRow()) {
     documents.push(row.doc);

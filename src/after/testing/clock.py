@@ -1,10 +1,12 @@
-"""What After's own tests are made of, for yours: a clock that is turned by hand."""
+"""A clock that is turned by hand, and what waits by it."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from after.dates import parse_elapsed, parse_instant
 
@@ -66,6 +68,33 @@ class TurnableClock:
             watchers = list(self._watchers.values())
         for watcher in watchers:
             watcher()
+
+    def limit(self, seconds: float | None) -> AbstractAsyncContextManager[None]:
+        """Give a context that ends with `TimeoutError` when so many seconds are over, by this clock or in truth."""
+        return _limited(self, seconds)
+
+
+@asynccontextmanager
+async def _limited(clock: TurnableClock, seconds: float | None) -> AsyncIterator[None]:
+    async with asyncio.timeout(seconds) as scope:
+        if seconds is None:
+            yield
+            return
+        loop, until = asyncio.get_running_loop(), clock.monotonic() + seconds
+
+        def end() -> None:
+            with suppress(RuntimeError):  # it has ended meanwhile
+                scope.reschedule(loop.time())
+
+        def look() -> None:  # on the thread that turns the clock
+            if clock.monotonic() >= until:
+                loop.call_soon_threadsafe(end)
+
+        unwatch = clock.watch(look)
+        try:
+            yield
+        finally:
+            unwatch()
 
 
 def _instant(value: int | str) -> int:

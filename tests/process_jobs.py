@@ -194,6 +194,12 @@ def end_a_child(*, task: TaskContext) -> int | None:
 
 
 @job(process=True)
+async def end_a_child_async(*, task: TaskContext) -> int | None:
+    """Do the same from a coroutine."""
+    return await asyncio.to_thread(end_a_child, task=task)
+
+
+@job(process=True)
 async def sum_of_results(*, task: TaskContext) -> int:
     """Use the results of other tasks."""
     return sum(task.results.values())

@@ -137,8 +137,9 @@ async def test_a_pool_of_processes_works_in_it() -> None:
     assert await outcome("pool") == Done([1, 2])
 
 
-async def test_its_forked_children_hear_sigterm() -> None:
-    assert await outcome("end_a_child") == Done(-signal.SIGTERM)
+@pytest.mark.parametrize("name", ["end_a_child", "end_a_child_async"])
+async def test_its_forked_children_hear_sigterm(name: str) -> None:
+    assert await outcome(name) == Done(-signal.SIGTERM)
 
 
 async def test_its_children_end_with_it(tmp_path: Path) -> None:

@@ -61,11 +61,14 @@ class Child:
         self._cancel: Callable[[], object] | None = None
         self._interruptible = True
         self._reserve = b""
+        self._handlers: list[object] = []
+        """What this process may have for SIGTERM without the job having chosen it."""
 
     def run(self, lines: Iterator[bytes]) -> None:
         """Run the job and tell its outcome."""
         signal.signal(signal.SIGTERM, self._terminate)
-        os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
+        self._handlers = [signal.getsignal(signal.SIGTERM)]
+        _free_forked(self._handlers)
         CURRENT.set(self._context)
         logging.basicConfig(level=self._order.level, format=FORMAT)
         logging.getLogger().addHandler(Capture(self._context))
@@ -118,6 +121,7 @@ class Child:
         assert task is not None
         self._cancel = partial(loop.call_soon_threadsafe, task.cancel)
         loop.add_signal_handler(signal.SIGTERM, self._stop)  # which wakes the loop, as a handler alone may not
+        self._handlers.append(signal.getsignal(signal.SIGTERM))
         if self._context.canceled:
             return Stopped()
 
@@ -195,6 +199,28 @@ def _lines(channel: socket.socket) -> Iterator[bytes]:
     while got := channel.recv(65536):
         *lines, waiting = (waiting + got).split(b"\n")
         yield from lines
+
+
+def _free_forked(handlers: list[object]) -> None:
+    """Let processes that the job forks end by SIGTERM, unless the job has a handler of its own for it.
+
+    `multiprocessing` ends its processes so. SIGTERM is blocked meanwhile, as one that came before its handler is reset
+    would be lost.
+    """
+    kept = threading.local()
+
+    def before() -> None:
+        kept.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def after() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, kept.mask)
+
+    def in_child() -> None:
+        if signal.getsignal(signal.SIGTERM) in handlers:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        after()
+
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=in_child)
 
 
 def _message(outcome: Outcome) -> dict[str, object]:

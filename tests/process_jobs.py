@@ -17,6 +17,7 @@ from typing import Any
 from after.jobs import TaskContext, job
 
 FOREVER = 3600
+SECONDS = 10
 
 
 @job(process=True)
@@ -100,6 +101,12 @@ def take(size: int) -> int:
     return len(b"x" * (size * 1024 * 1024))
 
 
+@job(process=True, memory="96M")
+def take_little() -> int:
+    """Take what fits even into the least memory."""
+    return len(b"x" * (24 * 1024 * 1024))
+
+
 @job(process=True, memory="200M")
 def take_by_and_by() -> int:
     """Take memory in small pieces, until there is none."""
@@ -160,7 +167,8 @@ def stay_plainly(file: str) -> None:
 
 @job(process=True)
 def listen(file: str, *, task: TaskContext) -> str:
-    """Stay until it is told to end."""
+    """Stay until it is told to end, not by a signal."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _note(file, os.getpid())
     while not task.canceled:
         time.sleep(0.001)
@@ -169,10 +177,20 @@ def listen(file: str, *, task: TaskContext) -> str:
 
 
 @job(process=True)
-def pool() -> list[int]:
+def pool(*, task: TaskContext) -> list[int]:
     """Use processes of its own, which are ended by SIGTERM."""
     with multiprocessing.get_context("fork").Pool(2) as workers:
         return workers.map(abs, [-1, -2])
+
+
+@job(process=True)
+def end_a_child(*, task: TaskContext) -> int | None:
+    """End a forked process by SIGTERM, as anybody would, and tell its exit code."""
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(FOREVER,))
+    child.start()
+    child.terminate()
+    child.join(SECONDS)
+    return child.exitcode
 
 
 @job(process=True)

@@ -129,11 +129,16 @@ async def test_how_it_can_fail(name: str, arguments: list[object], kind: str, to
 
 
 async def test_what_fits_into_its_memory_is_done() -> None:
-    assert await outcome("take", 10) == Done(10 * 1024 * 1024)
+    assert await outcome("take", 120) == Done(120 * 1024 * 1024)
+    assert await outcome("take_little") == Done(24 * 1024 * 1024)
 
 
 async def test_a_pool_of_processes_works_in_it() -> None:
     assert await outcome("pool") == Done([1, 2])
+
+
+async def test_its_forked_children_hear_sigterm() -> None:
+    assert await outcome("end_a_child") == Done(-signal.SIGTERM)
 
 
 async def test_its_children_end_with_it(tmp_path: Path) -> None:

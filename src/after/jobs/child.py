@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import resource
@@ -30,6 +31,12 @@ TELL_SECONDS = 0.1
 """How long between two messages of what the job says of itself."""
 HEADROOM = 32 * 1024 * 1024
 """Bytes beyond the limit of a job's memory that are left for telling of its end."""
+RESERVE = 2 * 1024 * 1024
+"""Bytes that are taken beforehand, to be given up when all are gone."""
+
+STACK = 512 * 1024
+"""Bytes of stack that each thread of ours gets; the usual is eight MiB."""
+M_ARENA_MAX = -8
 
 
 def main(channel: str) -> None:
@@ -53,6 +60,7 @@ class Child:
         self._context = TaskContext(order.task, order.attempt, SystemClock(), self._news.set, order.results)
         self._cancel: Callable[[], object] | None = None
         self._interruptible = True
+        self._reserve = b""
 
     def run(self, lines: Iterator[bytes]) -> None:
         """Run the job and tell its outcome."""
@@ -61,26 +69,31 @@ class Child:
         CURRENT.set(self._context)
         logging.basicConfig(level=self._order.level, format=FORMAT)
         logging.getLogger().addHandler(Capture(self._context))
-        threading.Thread(target=self._hear, args=(lines,), daemon=True).start()
-        teller = threading.Thread(target=self._tell, daemon=True)
-        teller.start()
+        if self._order.memory is not None:
+            _save_memory()
+        threads = [threading.Thread(target=work, daemon=True) for work in (partial(self._hear, lines), self._tell)]
+        usual = threading.stack_size(STACK)
+        for thread in threads:
+            thread.start()
+        threading.stack_size(usual)  # for those of the job
         outcome = self._outcome()
         self._over.set()
         self._news.set()
-        teller.join()
+        threads[-1].join()
         self._say({"said": self._context.take()})
         self._say(_message(outcome))
 
     def _outcome(self) -> Outcome:
         try:
-            _limit_memory(self._order.memory)
+            if self._order.memory is not None:
+                self._limit(self._order.memory)
             found = next((one for one in jobs_of(self._order.source) if one.name == self._order.name), None)
             if found is None:
                 place = self._order.source.place
                 return failed("JobError", f"{place!r} has no job {self._order.name!r} when a new process loads it")
             return self._call(found)
         except BaseException as error:  # noqa: BLE001 - SystemExit included, whoever raised it
-            _allow_memory()
+            self._relax()
             stopped = isinstance(error, SystemExit) and self._context.canceled
             return Stopped() if stopped else self._failed(error)
         finally:
@@ -90,10 +103,12 @@ class Child:
         call = self._order.call
         keywords = {**call.keywords, "task": self._context} if job.wants_task else call.keywords
         if job.asynchronous:
-            return asyncio.run(self._in_loop(job.function, call.arguments, keywords))
+            outcome = asyncio.run(self._in_loop(job.function, call.arguments, keywords))
+            signal.signal(signal.SIGTERM, self._terminate)  # the loop has taken it
+            return outcome
         self._interruptible = not job.wants_task
         result = job.function(*call.arguments, **keywords)
-        _allow_memory()
+        self._relax()
         # One that could see that it was to end may have returned because it did.
         return Stopped() if job.wants_task and self._context.canceled else of_result(result)
 
@@ -102,6 +117,7 @@ class Child:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
         self._cancel = partial(loop.call_soon_threadsafe, task.cancel)
+        loop.add_signal_handler(signal.SIGTERM, self._stop)  # which wakes the loop, as a handler alone may not
         if self._context.canceled:
             return Stopped()
 
@@ -109,9 +125,24 @@ class Child:
             try:
                 return await function(*arguments, **keywords)
             finally:
-                _allow_memory()
+                self._relax()
 
         return await in_loop(job, arguments, keywords)
+
+    def _limit(self, size: int) -> None:
+        """Let the job have so many bytes of address space."""
+        self._reserve = bytes(RESERVE)
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        hard = size + HEADROOM if most == resource.RLIM_INFINITY else min(size + HEADROOM, most)
+        resource.setrlimit(resource.RLIMIT_AS, (min(size + RESERVE, hard), hard))
+
+    def _relax(self) -> None:
+        """Let us have what was kept from the job, to tell of its end with."""
+        if self._order.memory is None:
+            return
+        self._reserve = b""  # first, since what follows needs some memory itself
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
     def _failed(self, error: BaseException) -> Failed:
         outcome = of_exception(error)
@@ -175,14 +206,7 @@ def _message(outcome: Outcome) -> dict[str, object]:
     return {"stopped": True}
 
 
-def _limit_memory(size: int | None) -> None:
-    if size is not None:
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
-        hard = size + HEADROOM if most == resource.RLIM_INFINITY else min(size + HEADROOM, most)
-        resource.setrlimit(resource.RLIMIT_AS, (min(size, hard), hard))
-
-
-def _allow_memory() -> None:
-    """Let the process have what was kept from the job, to tell of its end with."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+def _save_memory() -> None:
+    """Let all threads of glibc share one arena; each for itself would reserve 64 MiB of what the job may have."""
+    with suppress(OSError, AttributeError):  # another C library has no such function, nor such arenas
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)

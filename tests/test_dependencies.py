@@ -10,6 +10,7 @@ from working import SECONDS, story, until, working
 
 from after.client import Client
 from after.database import Database
+from after.errors import InvalidTask
 from after.events import Ended, Freed
 from after.jobs import TaskContext, job
 from after.task import Document
@@ -159,3 +160,24 @@ async def test_a_waiting_task_can_be_canceled(server: Server) -> None:
         await client.cancel("never")
         assert (await client.wait("never", SECONDS))["status"] == "canceled"
         assert (await until(client, "never", "canceled"))["after"] == ["nobody"]
+
+
+async def test_the_client_refuses_what_would_close_a_circle_and_names_its_members(server: Server) -> None:
+    async with Client(server.database) as client:
+        await client.schedule("manobi", "nothing", id="a", after=["b"])
+        await client.schedule("manobi", "nothing", id="b", after=["c"])
+        with pytest.raises(InvalidTask, match="after: 'c' waits for 'a', which waits for 'b', which waits for 'c'"):
+            await client.schedule("manobi", "nothing", id="c", after=["a"])
+        await client.schedule("manobi", "nothing", id="c")
+        with pytest.raises(InvalidTask, match="after: 'c' waits for 'a'"):
+            await client.reschedule("c", after=["a"])
+        with pytest.raises(InvalidTask, match="after: a task cannot wait for itself"):
+            await client.schedule("manobi", "nothing", id="alone", after=["alone"])
+        common = {"worker": "manobi", "job": "nothing"}
+        x, y, z = await client.schedule_many(
+            [{"_id": "x", **common, "after": ["y"]}, {"_id": "y", **common, "after": ["x"]}, {"_id": "z", **common}]
+        )
+        assert isinstance(y, InvalidTask)
+        assert y.reason == "after: 'y' waits for 'x', which waits for 'y'"
+        assert not isinstance(x, InvalidTask)
+        assert not isinstance(z, InvalidTask), "the others of the request are put"

@@ -7,8 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 from commanding import Command, after
+from test_dependencies import *  # noqa: F403 — the tests themselves
 from test_faults import JOBS
-from test_worker import *  # noqa: F403 — the tests themselves
+from test_keys import *  # noqa: F403
+from test_worker import *  # noqa: F403
+from test_worker_repeats import *  # noqa: F403
 from test_worker_requests import *  # noqa: F403
 from working import SECONDS, until
 
@@ -19,6 +22,10 @@ from after.client import Client
 def server(couchdb: str) -> SimpleNamespace:
     """What the tests know of a server: the URL of its database."""
     return SimpleNamespace(database=couchdb)
+
+
+# It wants an engine that can be told to be silent.
+del test_the_next_run_does_not_wait_for_the_engine  # type: ignore[name-defined]  # noqa: F821
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from after.outcome import Done, Failed, Stopped, failed
 from after.repeating import Over, repeats
 from after.status import ENDED, HELD, Status
 from after.step import attempt_of, given_back, moved, status_of, without
-from after.task import Document, Retry
+from after.task import Document
 
 CANCELED = "the run was over before it could be canceled; no other follows"
 ENDS_SERIES = frozenset({"InvalidTask", "DependencyFailed", "DependencyCycle"})
@@ -81,7 +81,7 @@ def _failed(task: Document, event: Ended, outcome: Failed, now: int, told: dict[
     told = {**told, "error": {"type": error["type"], "message": error["message"][:MAX_TOLD]}}
     wait = None
     if event.started is not None and not outcome.final and status_of(task) != Status.CANCEL:
-        wait = retry.delay(_policy(task, event.policy), told["attempt"], event.chance)
+        wait = retry.delay(retry.policy_of(task, event.policy), told["attempt"], event.chance)
     erred = {**task, "error": error}
     if wait is not None:
         date = format_instant(min(now + max(wait, outcome.wait or 0), LATEST))
@@ -132,25 +132,13 @@ def _stopped(task: Document, event: Ended, now: int, told: dict[str, Any]) -> Do
 
 def lost(task: Document, event: Lost, now: int) -> Document:
     """Give the task whose holder is gone: to be run again or, where it runs at most once, failed."""
-    policy = _policy(task, event.policy)
+    policy = retry.policy_of(task, event.policy)
     ran = "died while it ran" if status_of(task) == Status.RUNNING else "died; it may have begun to run"
     note = f"its worker {event.holder} {ran}"
     unasked = status_of(task) in HELD or status_of(task) == Status.WAITING
     if unasked and policy is not None and not policy.on_lost:
         return ended(task, Ended(event.instance, failed("Lost", note, final=True)), now)
     return moved(task, given_back(task), now, event.instance, note=note)
-
-
-def _policy(task: Document, default: Retry | None) -> Retry | None:
-    """Give the rule for retries; one that cannot be read, written while the task was held, retries nothing."""
-    if task.get("retry") is None:
-        return default
-    try:
-        policy = msgspec.convert(task.get("retry"), Retry | None)
-        retry.delay(policy, 1, 0.5)
-    except ValueError:
-        return None
-    return policy
 
 
 def _plain(error: Struct) -> Document:

@@ -15,7 +15,7 @@ class Claimed(Struct, frozen=True):
     note: str | None = None
 
 
-class Started(Struct, frozen=True):
+class Started(Struct, frozen=True, gc=False):
     """The job has begun at `at`, `lateness` ms after the task's date."""
 
     instance: str
@@ -23,7 +23,7 @@ class Started(Struct, frozen=True):
     lateness: float
 
 
-class Ended(Struct, frozen=True):
+class Ended(Struct, frozen=True, gc=False):
     """The run is over, or there was none because the task could not be run.
 
     `started` tells of the run, `duration` its length in ms; `policy` is the job's own retry policy, for a task that has

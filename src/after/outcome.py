@@ -18,7 +18,7 @@ MAX_TRACEBACK = 16 * 1024
 MAX_MESSAGE = 4 * 1024
 
 
-class Done(Struct, frozen=True):
+class Done(Struct, frozen=True, gc=False):
     """The job returned; `result` is JSON."""
 
     result: object = None

@@ -57,7 +57,10 @@ def found(task: Document, now: int) -> Next | Over | None:
     caught = _caught_up(series, options, first, now)
     if known is not None and caught.run == first:
         return None
-    return _next(task, series, options, caught, number, "while no worker was there", moved=caught.run != due(task))
+    moved = caught.run != due(task)
+    if not moved and caught.left_out is None and options.jitter is None:
+        return None
+    return _next(task, series, options, caught, number, "while no worker was there", moved=moved)
 
 
 def following(task: Document, now: int) -> Next | Over:

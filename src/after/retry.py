@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from after.dates import parse_elapsed
-from after.task import Retry
+from after.task import Document, Retry
+
+
+def policy_of(task: Document, default: Retry | None) -> Retry | None:
+    """Give a task's rule for retries, else the default of its job.
+
+    One that cannot be read, written while the task was held, retries nothing.
+    """
+    if task.get("retry") is None:
+        return default
+    try:
+        policy = msgspec.convert(task.get("retry"), Retry | None)
+        delay(policy, 1, 0.5)
+    except ValueError:
+        return None
+    return policy
 
 
 def delay(policy: Retry | None, attempt: int, chance: float) -> int | None:

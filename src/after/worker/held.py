@@ -50,6 +50,7 @@ class Held(Struct, eq=False):
     told: bool = False
     refused: bool = False
     stalled: bool = False
+    gathering: bool = False
 
     @property
     def current(self) -> Document:

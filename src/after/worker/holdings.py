@@ -211,6 +211,7 @@ class Holdings:
             self.runs.add(held)
         else:
             held.stalled = True
+            self.outbox.put(held)
 
     def _ended(self, held: Held) -> None:
         """A run is over; a repeating task goes on at once, where its next occurrence is near."""
@@ -218,14 +219,18 @@ class Holdings:
         if self.accepting and isinstance(answer, Ended) and answer.keep is not None and held.goes_on(now(self._clock)):
             self._count(held.current)
             self._await_date(held)
-        self.outbox.put(held)
+            self.outbox.put_with_next(held)
+        else:
+            self.outbox.put(held)
 
     def _written(self, held: Held) -> None:
         """A report was taken."""
         if held.document["status"] not in HELD:
             self._forget(held)
-        elif held.answer is not None or held.ended:
+        elif held.answer is not None:
             self.outbox.put(held)
+        elif held.ended:
+            self.outbox.put_with_next(held)
         if held.stalled and not held.dropped:
             held.stalled = False
             self._due(held)

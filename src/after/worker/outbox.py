@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -29,6 +30,8 @@ START_DELAY = 0.05
 """Seconds from a job's start to the write that says so, at most twice as many; a job that ends before costs none."""
 PROGRESS_DELAY = 1.0
 """Seconds between two writes of one job's progress and log."""
+REPEAT_DELAY = 2.5
+"""Seconds for which the end of a run waits for those of the next ones, of a task that repeats oftener than that."""
 MIN_BACKOFF, MAX_BACKOFF = 0.05, 5.0
 
 _encode = msgspec.json.Encoder().encode
@@ -56,6 +59,8 @@ class Outbox:
         self._soon: dict[str, Held] = {}
         self._later: dict[str, Held] = {}
         self._sweep: asyncio.TimerHandle | None = None
+        self._repeating: deque[tuple[float, Held]] = deque()
+        self._repeating_sweep: asyncio.TimerHandle | None = None
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -73,8 +78,9 @@ class Outbox:
                 await self._idle.wait()
         except TimeoutError:
             logger.error("%d outcomes could not be written before the end", len(self._waiting))
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for sweep in (self._sweep, self._repeating_sweep):
+            if sweep is not None:
+                sweep.cancel()
         for sender in self._senders:
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
@@ -93,6 +99,32 @@ class Outbox:
         self._later[held.id] = held
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(START_DELAY, self._swept)
+
+    def put_with_next(self, held: Held) -> None:
+        """Tell that a run of a repeating task has ended, together with the runs that follow soon."""
+        self._not_later(held)
+        if held.gathering:
+            return
+        if held.order[0] - now(self._clock) > REPEAT_DELAY * 1000:
+            self.put(held)
+            return
+        held.gathering = True
+        self._repeating.append((self._clock.monotonic() + REPEAT_DELAY, held))
+        if self._repeating_sweep is None:
+            self._repeating_sweep = asyncio.get_running_loop().call_later(REPEAT_DELAY, self._gathered)
+
+    def _gathered(self) -> None:
+        # All wait equally long, so the first is the next; those of a few hundredths of a second go together.
+        instant = self._clock.monotonic()
+        while self._repeating and self._repeating[0][0] <= instant + START_DELAY:
+            _, held = self._repeating.popleft()
+            held.gathering = False
+            if held.ended:
+                self.put(held)
+        self._repeating_sweep = None
+        if self._repeating:
+            wait = max(self._repeating[0][0] - instant, START_DELAY)
+            self._repeating_sweep = asyncio.get_running_loop().call_later(wait, self._gathered)
 
     def forget(self, held: Held) -> None:
         """Say nothing more about a task."""

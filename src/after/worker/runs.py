@@ -18,6 +18,7 @@ from after.jobs.job import Job
 from after.jobs.run import run
 from after.outcome import Failed, Outcome, Stopped, of_exception
 from after.repeating import repeats
+from after.retry import policy_of
 from after.task import Document
 from after.worker.finder import HORIZON
 from after.worker.held import Held
@@ -126,7 +127,7 @@ class Runs:
         """A run is over: also one that was cancelled before its first step, or failed by a defect of ours."""
         assert held.started is not None
         duration = round((self._clock.monotonic() - began) * 1000, 3)
-        keep = now(self._clock) + HORIZON if repeats(held.document) and not held.document.get("key") else None
+        keep = now(self._clock) + HORIZON if _may_be_kept(held.current, job) else None
         held.answer = Ended(
             self._instance, _outcome(run), held.started, duration, job.retry, random.random(), keep  # noqa: S311
         )  # fmt: skip
@@ -139,6 +140,17 @@ class Runs:
     def _context(self, held: Held) -> TaskContext:
         told = partial(asyncio.get_running_loop().call_soon_threadsafe, self._on_word, held)  # called from any thread
         return TaskContext(held.current, (held.current.get("attempt") or 0) + 1, self._clock, told)
+
+
+def _may_be_kept(task: Document, job: Job) -> bool:
+    """Tell whether the next run of a task may begin before this one is written.
+
+    Not where it could run twice by that, if the process died, and must not; nor where others of its key have to know.
+    """
+    if not repeats(task) or task.get("key"):
+        return False
+    policy = policy_of(task, job.retry)
+    return policy is None or policy.on_lost
 
 
 def _seconds(job: Job, task: Document) -> float | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from after.database.database import ViewRow
+from after.many import ranges
 from after.many.ranges import merged
+from after.status import Status
 
 
 async def rows(*found: tuple[int, str, str]) -> AsyncIterator[ViewRow]:
@@ -22,3 +24,11 @@ async def test_a_task_that_moves_from_one_range_to_another_is_given_once_as_it_i
     for one, other in (("9-b", "10-a"), ("10-a", "9-b")):
         found = merged([rows((1, "a", one), (2, "b", "1-a")), rows((1, "a", other)), rows((1, "a", "8-c"))])
         assert [(document["_id"], document["_rev"]) async for document in found] == [("a", "10-a"), ("b", "1-a")]
+
+
+def test_statuses_are_read_in_the_order_in_which_a_task_has_them() -> None:
+    """Otherwise a task that moves on while they are read is missed."""
+    assert sorted(ranges.FLOW) == sorted(Status)
+    usual = [("reschedule", "waiting"), ("schedule", "waiting"), ("waiting", "scheduled"), ("scheduled", "running")]
+    usual += [("running", "done"), ("running", "err"), ("cancel", "canceled"), ("reschedule", "scheduled")]
+    assert all(ranges.FLOW.index(Status(old)) < ranges.FLOW.index(Status(new)) for old, new in usual)

@@ -13,7 +13,7 @@ from after.dates import format_duration
 from after.editing import Edit
 from after.editor import Editor
 from after.errors import AfterError, BadRequest, InvalidTask, Refusal, Unreachable
-from after.many.ranges import pages, views
+from after.many.ranges import FLOW, pages, views
 from after.task import Document
 
 
@@ -55,16 +55,22 @@ def _interrupted(error: AfterError, editor: Editor) -> AfterError:
 
 
 async def _selected(database: Database, wanted: Edit) -> list[str]:
-    """Give the ids of the tasks that fit, by date."""
+    """Give the ids of the tasks that fit, by date.
+
+    A task that changes its status between two reads may be missed, so they are read again until nothing new comes.
+    """
     found: dict[str, int] = {}
-    for status in wanted.statuses:
-        for view, prefix in views(wanted.worker, status):
-            async for row in pages(
-                database, view, prefix, wanted.low, wanted.high, include_docs=wanted.tag is not None
-            ):
-                if wanted.tag is None or (row.doc is not None and wanted.fits(row.doc)):
-                    found[row.id] = row.key[-1]
-    return sorted(found, key=lambda identity: (found[identity], identity))
+    while True:
+        count = len(found)
+        for status in sorted(wanted.statuses, key=FLOW.index):
+            for view, prefix in views(wanted.worker, status):
+                async for row in pages(
+                    database, view, prefix, wanted.low, wanted.high, include_docs=wanted.tag is not None
+                ):
+                    if wanted.tag is None or (row.doc is not None and wanted.fits(row.doc)):
+                        found[row.id] = row.key[-1]
+        if len(found) == count or len(wanted.statuses) == 1:
+            return sorted(found, key=lambda identity: (found[identity], identity))
 
 
 class _Keeper:

@@ -118,7 +118,7 @@ class Holdings:
             later = self.keys.offer(document)
             held = None if later is None else self._held.get(later["_id"])
             if held is not None and held.run is None and held.answer is None:
-                self._answer(held, Released(self._instance, "an earlier task of its key runs first"))
+                self._answer(held, Released(self._instance, SHARED))
         elif not self.claims.add(document):
             self._missed()
 

@@ -23,7 +23,7 @@ from after.worker.held import order
 logger = logging.getLogger(__name__)
 
 BACKOFF = 1.0
-SHARED = "another task of its key is held"
+SHARED = "another task of its key is held, or comes first"
 
 
 class Keys:
@@ -51,6 +51,7 @@ class Keys:
         self._ripe, self._claimed, self._refused = ripe, claimed, refused
         self._held: dict[str, Document] = {}
         self._wanted: set[str] = set()
+        self._overtaken: set[str] = set()
         self._doubted: list[Document] = []
         self._awake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -73,7 +74,10 @@ class Keys:
             self._wanted.add(task["key"])
             self._awake.set()
             return None
-        return held if order(task) < order(held) else None
+        if order(task) >= order(held):
+            return None
+        self._overtaken.add(task["key"])
+        return held
 
     def verify(self, task: Document) -> None:
         """Take in a task that was claimed in another way, and let it run only if it is alone."""
@@ -86,6 +90,7 @@ class Keys:
         held = self._held.get(task.get("key", ""))
         if held is not None and held["_id"] == task["_id"]:
             del self._held[task["key"]]
+            self._overtaken.discard(task["key"])
             self._wanted.add(task["key"])
             self._awake.set()
 
@@ -140,4 +145,5 @@ class Keys:
                 "keyed", startkey=[self._name, task["key"], 0], endkey=[self._name, task["key"], 0, {}]
             )
             alone = all(row.id == task["_id"] for row in rows)
-            (self._claimed if alone else self._refused)(task)
+            # While this was asked an earlier one may have come.
+            (self._claimed if alone and task["key"] not in self._overtaken else self._refused)(task)

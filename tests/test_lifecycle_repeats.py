@@ -107,6 +107,7 @@ def test_what_never_can_begin_ends_the_series(kind: str) -> None:
 def test_an_unknown_job_may_be_known_the_next_time() -> None:
     task = apply(task_of(), Ended("one", failed("UnknownJob", "x", final=True)), NINE)
     assert (task["status"], task["date"]) == ("waiting", "2026-12-02T09:00:00.000Z")
+    assert task["runs"] == 0, "what did not run is no run"
 
 
 def test_the_limit_counts_runs() -> None:
@@ -213,6 +214,7 @@ def test_a_run_that_may_not_be_made_up_for_does_not_end_the_series() -> None:
     task = apply(task_of(retry={"on_lost": False}), Claimed("one"), NINE)
     task = life(task, (NINE, Started("one", NINE, 0.0)), (NINE + HOUR, Lost("two", "one")))
     assert (task["status"], task["date"], task["error"]["type"]) == ("waiting", "2026-12-02T09:00:00.000Z", "Lost")
+    assert task["runs"] == 1
 
 
 def test_a_cancel_ends_the_series_also_where_it_comes_too_late_for_the_run() -> None:

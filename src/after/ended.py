@@ -17,6 +17,7 @@ from after.step import attempt_of, given_back, moved, status_of, without
 from after.task import Document
 
 CANCELED = "the run was over before it could be canceled; no other follows"
+LOST = "Lost"
 ENDS_SERIES = frozenset({"InvalidTask", "DependencyFailed", "DependencyCycle"})
 """Errors that end a repeating task: it cannot be read, or was never to begin. After all others it goes on."""
 MAX_TOLD = 500
@@ -100,7 +101,8 @@ def _repeated(task: Document, status: Status, event: Ended, now: int, told: dict
     A request to cancel that came too late for the run still ends the series.
     """
     told = {**told, "date": repeating.occurrence(task)["date"]}
-    counted = {**task, "runs": (task.get("runs") or 0) + 1}
+    ran = event.started is not None or (isinstance(event.outcome, Failed) and event.outcome.error.type == LOST)
+    counted = {**task, "runs": (task.get("runs") or 0) + ran}
     canceled = status_of(task) == Status.CANCEL
     found = Over(CANCELED, {}) if canceled else repeating.following(counted, now)
     if isinstance(found, Over):
@@ -137,7 +139,7 @@ def lost(task: Document, event: Lost, now: int) -> Document:
     note = f"its worker {event.holder} {ran}"
     unasked = status_of(task) in HELD or status_of(task) == Status.WAITING
     if unasked and policy is not None and not policy.on_lost:
-        return ended(task, Ended(event.instance, failed("Lost", note, final=True)), now)
+        return ended(task, Ended(event.instance, failed(LOST, note, final=True)), now)
     return moved(task, given_back(task), now, event.instance, note=note)
 
 

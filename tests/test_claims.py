@@ -11,7 +11,7 @@ from working import apart, run_to_the_end, story, until, working
 
 from after.client import Client
 from after.database import Database
-from after.database.database import ViewRow, Written
+from after.database.answers import ViewRow, Written
 from after.errors import Refusal, Unavailable
 from after.worker import Worker
 from after.worker import worker as module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from after.database.database import ViewRow
+from after.database.answers import ViewRow
 from after.many import ranges
 from after.many.ranges import merged
 from after.status import Status

@@ -15,7 +15,7 @@ from working import SECONDS, run_to_the_end, working
 
 from after.client import Client
 from after.database import Database, transport
-from after.database.database import Written
+from after.database.answers import Written
 from after.database.nodes import bare, nodes
 from after.errors import Conflict, NotFound, Unauthorized, Unreachable
 from after.jobs import job

@@ -15,7 +15,7 @@ from yarl import URL
 
 from after.clock import SystemClock, now
 from after.database import Database
-from after.database.database import ViewRow
+from after.database.answers import ViewRow
 from after.errors import AfterError, NotFound, Refusal, Unreachable
 from after.roster import PREFIX, is_alive
 from after.task import Document

@@ -4,83 +4,21 @@ from __future__ import annotations
 
 import email.utils
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
 from yarl import URL
 
 from after.clock import Clock, SystemClock
+from after.database.answers import ANSWERS, DOCUMENT, GOTTEN, ROWS, ViewRow, Written, plain, read, written
 from after.database.feed import Change, changes
 from after.database.nodes import DEFAULT_URL
 from after.database.transport import TIMEOUT, Reply, Transport, refused
-from after.errors import BadRequest, Conflict, NotFound, Refusal, TooLarge, Unreachable, refusal
+from after.errors import BadRequest, Conflict, NotFound, Refusal, TooLarge
 from after.task import Document
 
-
-class Written(Struct):
-    """The answer to a document that was written. `accepted` means that a cluster did not take it for certain."""
-
-    id: str
-    rev: str
-    accepted: bool = False
-
-
-class ViewRow(Struct):
-    """A row of a view; `doc` where documents were asked for. A row that was reduced has no `id`."""
-
-    id: str = ""
-    key: Any = None
-    value: Any = None
-    doc: Document | None = None
-
-
-class _Answer(Struct):
-    id: str
-    rev: str = ""
-    accepted: bool = False
-    error: str | None = None
-    reason: str = ""
-
-
-class _Rows(Struct):
-    rows: list[ViewRow]
-
-
-class _Leaf(Struct):
-    ok: Document | None = None
-
-
-class _Got(Struct):
-    id: str
-    docs: list[_Leaf]
-
-
-class _Gotten(Struct):
-    results: list[_Got]
-
-
-T = TypeVar("T")
-
-_answers = msgspec.json.Decoder(list[_Answer])
-_documents = msgspec.json.Decoder(Document)
-_rows = msgspec.json.Decoder(_Rows)
-_gotten = msgspec.json.Decoder(_Gotten)
 _encode = msgspec.json.Encoder().encode
-_CODES = {
-    "conflict": 409,
-    "forbidden": 403,
-    "unauthorized": 401,
-    "bad_request": 400,
-    "too_large": 413,
-    "not_found": 404,
-    # What a cluster says of a document when too few of its nodes have answered: it may be written or not.
-    "internal_server_error": 503,
-    "timeout": 503,
-    "write_quorum_not_met": 503,
-    "nodedown": 503,
-}
 
 
 class Database:
@@ -138,21 +76,21 @@ class Database:
     async def info(self) -> Document:
         """Give the description of the database, `update_seq` among it."""
         try:
-            return _read(_documents, await self.request("GET", ""))
+            return read(DOCUMENT, await self.request("GET", ""))
         except NotFound as error:
             raise NotFound(f"{self.url}: {error.reason}; run: after install {self.url}") from None
 
     async def engine(self, path: str = "") -> Document:
         """Give what the engine says of itself beside the database: `version` and `vendor`, or what `path` tells."""
-        return _read(_documents, (await self._ask("GET", path, None, None, beside=True)).content)
+        return read(DOCUMENT, (await self._ask("GET", path, None, None, beside=True)).content)
 
     async def replicate(self, wanted: Mapping[str, Any]) -> Document:
         """Let a CouchDB copy a database into another, wait for the end, and give what it tells of it."""
-        return _read(_documents, (await self._ask("POST", "_replicate", None, wanted, beside=True)).content)
+        return read(DOCUMENT, (await self._ask("POST", "_replicate", None, wanted, beside=True)).content)
 
     async def get(self, identity: str) -> Document:
         """Give a document; raise `NotFound` where there is none."""
-        return _read(_documents, await self.request("GET", _path(identity)))
+        return read(DOCUMENT, await self.request("GET", _path(identity)))
 
     async def leaves(self, identities: Sequence[str]) -> dict[str, list[Document]]:
         """Give the current revisions of documents, by id: more than one where they conflict, none that are deleted."""
@@ -162,7 +100,7 @@ class Database:
         content = await self.request("POST", "_bulk_get", body=body)
         return {
             one.id: [leaf.ok for leaf in one.docs if leaf.ok is not None and not leaf.ok.get("_deleted")]
-            for one in _read(_gotten, content).results
+            for one in read(GOTTEN, content).results
         }
 
     async def write(
@@ -183,14 +121,14 @@ class Database:
             return [
                 *await self.write(documents[:half], again=again), *await self.write(documents[half:], again=again)
             ]  # fmt: skip
-        answers = [_written(answer) for answer in _read(_answers, reply.content)]
+        answers = [written(answer) for answer in read(ANSWERS, reply.content)]
         return await self._settled(documents, answers) if again or reply.again else answers
 
     async def _settled(
         self, documents: Sequence[Mapping[str, Any] | msgspec.Raw], answers: list[Written | Refusal]
     ) -> list[Written | Refusal]:
         """Find among the conflicts those with the same write, whose first answer was lost."""
-        own = {place: _plain(documents[place]) for place, one in enumerate(answers) if isinstance(one, Conflict)}
+        own = {place: plain(documents[place]) for place, one in enumerate(answers) if isinstance(one, Conflict)}
         stored = await self.get_many([document["_id"] for document in own.values()])
         for place, document in own.items():
             found = stored.get(document["_id"])
@@ -221,7 +159,7 @@ class Database:
         if not keys:
             return []
         body = {"keys": keys, **parameters}
-        return _read(_rows, await self.request("POST", f"_design/after/_view/{name}", body=body)).rows
+        return read(ROWS, await self.request("POST", f"_design/after/_view/{name}", body=body)).rows
 
     async def pages(
         self, name: str, *, startkey: object, size: int, **parameters: object
@@ -248,7 +186,7 @@ class Database:
         if not identities:
             return []
         content = await self.request("POST", "_all_docs", query={"include_docs": "true"}, body={"keys": identities})
-        return _read(_rows, content).rows
+        return read(ROWS, content).rows
 
     async def get_many(self, identities: list[str]) -> dict[str, Document]:
         """Give those of the documents that exist, by id."""
@@ -258,7 +196,7 @@ class Database:
         """Give the revisions of those of the documents that exist, by id."""
         if not identities:
             return {}
-        rows = _read(_rows, await self.request("POST", "_all_docs", body={"keys": identities})).rows
+        rows = read(ROWS, await self.request("POST", "_all_docs", body={"keys": identities})).rows
         return {row.id: row.value["rev"] for row in rows if row.id and not row.value.get("deleted")}
 
     async def revs_from(self, start: str, end: str, size: int) -> AsyncIterator[dict[str, str]]:
@@ -300,7 +238,7 @@ class Database:
             name: str(value) if name.endswith("_docid") else _encode(value).decode()
             for name, value in parameters.items()
         }
-        return _read(_rows, await self.request("GET", path, query=query)).rows
+        return read(ROWS, await self.request("GET", path, query=query)).rows
 
     def _look_at_date(self, date: str | None, sent: float) -> None:
         """Note by how much the clocks differ at the least: the header is cut to the second, and took time to come."""
@@ -315,22 +253,3 @@ def _path(identity: str) -> str:
         kind, _, name = identity.partition("/")
         return f"{kind}/{quote(name, safe='')}"
     return quote(identity, safe="")
-
-
-def _read(decoder: msgspec.json.Decoder[T], content: bytes) -> T:
-    """Read an answer; raise `Unreachable` where it is not what an engine answers, as with a proxy before one."""
-    try:
-        return decoder.decode(content)
-    except msgspec.DecodeError as error:
-        raise Unreachable(f"what answered is no CouchDB and no After: {error}") from None
-
-
-def _written(answer: _Answer) -> Written | Refusal:
-    if answer.error is None:
-        return Written(answer.id, answer.rev, answer.accepted)
-    return refusal(_CODES.get(answer.error, 500), answer.error, answer.reason)
-
-
-def _plain(document: Mapping[str, Any] | msgspec.Raw) -> Document:
-    """Give a document as it comes back from the engine: whatever is not JSON has become it."""
-    return _documents.decode(document if isinstance(document, msgspec.Raw) else _encode(document))

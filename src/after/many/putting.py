@@ -11,7 +11,7 @@ from after import lifecycle
 from after.clock import Clock, now
 from after.cycles import MAX_STEPS, cycle, told
 from after.database import Database
-from after.database.database import Written
+from after.database.answers import Written
 from after.errors import Conflict, InvalidTask, Refusal
 from after.given import is_instant, resolved
 from after.idempotence import difference

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from after.conflicts import precedence
 from after.database import Database
-from after.database.database import ViewRow
+from after.database.answers import ViewRow
 from after.status import Status
 from after.task import Document
 

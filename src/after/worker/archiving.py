@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from after.database.database import Database, Written
+from after.database.answers import Written
+from after.database.database import Database
 from after.errors import Conflict, Refusal
 from after.status import HELD
 from after.task import Document

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable
 
 from after.clock import Clock, now
-from after.database.database import Database, Written
+from after.database.answers import Written
+from after.database.database import Database
 from after.errors import AfterError, Conflict, Refusal, Unavailable, Unreachable
 from after.events import Claimed
 from after.lifecycle import apply

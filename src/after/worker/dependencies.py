@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from after.clock import Clock, now
-from after.database.database import Database, Written
+from after.database.answers import Written
+from after.database.database import Database
 from after.errors import AfterError
 from after.events import Ended, Freed
 from after.lifecycle import apply

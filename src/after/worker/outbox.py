@@ -10,7 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from after.clock import Clock, now
-from after.database.database import Database, Written
+from after.database.answers import Written
+from after.database.database import Database
 from after.errors import AfterError, Conflict, Refusal, Unavailable
 from after.events import Ended
 from after.history import archive

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from itertools import islice
 
 from after.clock import Clock
-from after.database.database import Database, ViewRow
+from after.database.answers import ViewRow
+from after.database.database import Database
 from after.errors import Refusal
 from after.task import Document, holder_of
 from after.worker.presence import LOST_AFTER, control_id, machine

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Collection
 
 from after.conflicts import Resolution, ranked, resolve
-from after.database.database import Database, Written
+from after.database.answers import Written
+from after.database.database import Database
 from after.task import Document, is_task
 from after.worker.holdings import Holdings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import couchdb, lateness, limit, million, outage, posting, repeats, scheduler, throughput
+from benchmarks import couchdb, lateness, limit, million, outage, posting, repeats, scheduler, throughput, year
 
 SCENARIOS = {
     "limit": limit.main,
@@ -14,6 +14,7 @@ SCENARIOS = {
     "scheduler": scheduler.main,
     "million": million.main,
     "repeats": repeats.main,
+    "year": year.main,
     "couchdb": couchdb.main,
     "outage": outage.main,
 }

@@ -110,3 +110,31 @@ async def test_tasks_of_one_key_run_in_order_of_date(engine: Engine) -> None:
     ran = await engine.run_due()
     assert seen == [1, 2, 3]
     assert story(ran[0])[0] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("dst", "runs", "spring", "autumn"),
+    [
+        ({}, 365, ["03-29T01:30"], ["10-25T00:30"]),
+        ({"gap": "skip"}, 364, [], ["10-25T00:30"]),
+        ({"overlap": "second"}, 365, ["03-29T01:30"], ["10-25T01:30"]),
+        ({"overlap": "both"}, 366, ["03-29T01:30"], ["10-25T00:30", "10-25T01:30"]),
+        ({"gap": "skip", "overlap": "both"}, 365, [], ["10-25T00:30", "10-25T01:30"]),
+    ],
+    ids=["shift-first", "skip-first", "shift-second", "shift-both", "skip-both"],
+)
+async def test_a_year_in_berlin_by_each_policy(
+    engine: Engine, dst: dict[str, str], runs: int, spring: list[str], autumn: list[str]
+) -> None:
+    repeat = {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "dst": dst}
+    engine.clock.turn("2026-01-01")
+    await engine.schedule("manobi", "nothing", repeat=repeat, id="nightly")
+    ran = [one["history"][-1] for one in await engine.run_until("2026-12-31T23:00Z")]
+    instants = [end["date"] for end in ran]
+    assert instants == sorted(set(instants)), "each once, in order"
+    assert all(end["lateness_ms"] == 0 and end["status"] == "done" for end in ran)
+    assert len(instants) == runs
+    assert instants == await engine.client.next(repeat, since="2026-01-01", count=runs)
+    assert {instant[14:] for instant in instants} == {"30:00.000Z"}
+    assert [instant[5:16] for instant in instants if instant[5:10] == "03-29"] == spring
+    assert [instant[5:16] for instant in instants if instant[5:10] == "10-25"] == autumn

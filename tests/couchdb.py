@@ -100,6 +100,7 @@ class CouchDB:
 
     def close(self) -> None:
         """Take the users back."""
+        self._connection.close()  # CouchDB has ended it long ago where it was idle; the next request opens it anew
         for name in self._users.values():
             place = f"/_users/org.couchdb.user:{name}"
             self.call("DELETE", f"{place}?rev={self.call('GET', place)['_rev']}")

@@ -26,8 +26,9 @@ def some(low: int, high: int, most: int = 4) -> st.SearchStrategy[str]:
 
 
 weekdays = st.lists(st.sampled_from(WEEKDAYS), min_size=1, max_size=4, unique=True)
-numbered = st.lists(
-    st.tuples(st.sampled_from(["", "1", "2", "-1", "-2", "4"]), st.sampled_from(WEEKDAYS)).map("".join),
+# Not with weekdays that have no number: dateutil takes the days that are both, RFC 5545 those that are either.
+numbered = weekdays | st.lists(
+    st.tuples(st.sampled_from(["1", "2", "-1", "-2", "4"]), st.sampled_from(WEEKDAYS)).map("".join),
     min_size=1, max_size=3, unique=True,
 )  # fmt: skip
 
@@ -223,3 +224,9 @@ def test_the_end_of_the_calendar() -> None:
             assert last is not None
             assert found.next(last) is None
             assert last > parse_instant("9998-12-31")
+
+
+def test_weekdays_with_and_without_a_number_are_those_that_are_either() -> None:
+    start = parse_instant("2026-06-01")
+    found = upcoming(Repeat(rrule="FREQ=MONTHLY;BYDAY=MO,1TU"), start, 6)
+    assert [format_instant(one)[5:10] for one in found] == ["06-01", "06-02", "06-08", "06-15", "06-22", "06-29"]

@@ -203,6 +203,7 @@ def test_limits_are_those_of_the_code() -> None:
         "heartbeat of a process": presence.HEARTBEAT,
         "silence after which a process is lost": presence.LOST_AFTER,
         "a look through the tasks that wait for others": dependencies.SWEEP_SECONDS,
+        "the end of a run waits for the next runs, where there is much to write": outbox.REPEAT_DELAY,
         "runs of one repeating task that may be unwritten": holdings.MAX_ENDED,
         "a look for lost processes and their tasks, for conflicts and for uncertain claims": worker.CHORE_SECONDS,
         "silence of a node after which the next is asked": transport.PATIENCE,

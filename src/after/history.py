@@ -41,7 +41,10 @@ def entries(task: Document) -> list[Document]:
 
 def told(task: Document, now: int) -> list[Document]:
     """Give the history so far; a change that went round the interface has no entry of its own yet and gets one."""
-    history, status = entries(task), task.get("status") or Status.WAITING
+    history, status = task.get("history"), task.get("status") or Status.WAITING
+    # What a worker holds it has written itself; of anything else it is not known what stands there.
+    if not task.get("claim") or not isinstance(history, list):
+        history = entries(task)
     if history and (history[-1].get("status") == status or _goes_on(history[-1], status)):
         return history
     return [*history, entry(now, status, "document")]

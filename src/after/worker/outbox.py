@@ -23,7 +23,7 @@ from after.worker.held import Held
 logger = logging.getLogger(__name__)
 
 MAX_BATCH = 500
-MAX_BATCH_BYTES = 4 * 1024 * 1024
+MAX_BATCH_BYTES = 1024 * 1024
 SENDERS = 2
 """Requests under way at once: while the engine works on one, the next is put together."""
 
@@ -31,8 +31,8 @@ START_DELAY = 0.05
 """Seconds from a job's start to the write that says so, at most twice as many; a job that ends before costs none."""
 PROGRESS_DELAY = 1.0
 """Seconds between two writes of one job's progress and log."""
-REPEAT_DELAY = 2.5
-"""Seconds for which the end of a run waits for those of the next ones, of a task that repeats oftener than that."""
+REPEAT_DELAY = 5.0
+"""Seconds for which the end of a run may wait for those of the next ones, of a task that repeats oftener than that."""
 MIN_BACKOFF, MAX_BACKOFF = 0.05, 5.0
 
 _encode = msgspec.json.Encoder().encode
@@ -102,11 +102,14 @@ class Outbox:
             self._sweep = asyncio.get_running_loop().call_later(START_DELAY, self._swept)
 
     def put_with_next(self, held: Held) -> None:
-        """Tell that a run of a repeating task has ended, together with the runs that follow soon."""
+        """Tell that a run of a repeating task has ended.
+
+        While there is much to tell it waits for the runs that follow soon, so that one write tells several.
+        """
         self._not_later(held)
         if held.gathering:
             return
-        if held.order[0] - now(self._clock) > REPEAT_DELAY * 1000:
+        if not self._under_way or held.order[0] - now(self._clock) > REPEAT_DELAY * 1000:
             self.put(held)
             return
         held.gathering = True

@@ -15,6 +15,8 @@ from after.worker.presence import LOST_AFTER, control_id, machine
 
 LIVE_STATES = frozenset({"running", "paused", "draining"})
 PAGE = 250
+ROWS = 1_000
+"""Rows without documents that are read at once."""
 
 
 class Rescue:
@@ -59,10 +61,10 @@ class Rescue:
     async def _held(self) -> AsyncIterator[ViewRow]:
         start: dict[str, object] = {"startkey": [self._name]}
         while True:
-            rows = await self._database.view("held", **start, endkey=[self._name, {}], limit=PAGE)
+            rows = await self._database.view("held", **start, endkey=[self._name, {}], limit=ROWS)
             for row in rows:
                 yield row
-            if len(rows) < PAGE:
+            if len(rows) < ROWS:
                 return
             start = {"startkey": rows[-1].key, "startkey_docid": rows[-1].id}
 

@@ -69,7 +69,7 @@ def serve(host: str, port: int, data: Path, ready: Callable[[], None]) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS, timeout_keep_alive=75,
     )  # fmt: skip
     sys.setswitchinterval(SWITCH_SECONDS)
-    calm()
+    calm(100_000)
     with listening:
         _run(_Server(config, engine, ready), listening, engine)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -60,7 +60,7 @@ class Outbox:
         self._soon: dict[str, Held] = {}
         self._later: dict[str, Held] = {}
         self._sweep: asyncio.TimerHandle | None = None
-        self._repeating: deque[tuple[float, Held]] = deque()
+        self._repeating: list[tuple[float, str, Held]] = []
         self._repeating_sweep: asyncio.TimerHandle | None = None
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
@@ -113,22 +113,22 @@ class Outbox:
             self.put(held)
             return
         held.gathering = True
-        self._repeating.append((self._clock.monotonic() + REPEAT_DELAY, held))
+        # Each task waits a time of its own, so that those which began together do not all come at once for ever.
+        delay = REPEAT_DELAY * (1 - (hash(held.id) & 0xFF) / 0x200)
+        heapq.heappush(self._repeating, (self._clock.monotonic() + delay, held.id, held))
         if self._repeating_sweep is None:
-            self._repeating_sweep = asyncio.get_running_loop().call_later(REPEAT_DELAY, self._gathered)
+            self._repeating_sweep = asyncio.get_running_loop().call_later(START_DELAY, self._gathered)
 
     def _gathered(self) -> None:
-        # All wait equally long, so the first is the next; those of a few hundredths of a second go together.
         instant = self._clock.monotonic()
-        while self._repeating and self._repeating[0][0] <= instant + START_DELAY:
-            _, held = self._repeating.popleft()
+        while self._repeating and self._repeating[0][0] <= instant:
+            *_, held = heapq.heappop(self._repeating)
             held.gathering = False
             if held.ended:
                 self.put(held)
         self._repeating_sweep = None
         if self._repeating:
-            wait = max(self._repeating[0][0] - instant, START_DELAY)
-            self._repeating_sweep = asyncio.get_running_loop().call_later(wait, self._gathered)
+            self._repeating_sweep = asyncio.get_running_loop().call_later(START_DELAY, self._gathered)
 
     def forget(self, held: Held) -> None:
         """Say nothing more about a task."""

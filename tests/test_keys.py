@@ -9,7 +9,10 @@ import pytest
 from working import SECONDS, Gate, apart, working
 
 from after.client import Client
+from after.clock import SystemClock
+from after.database import Database
 from after.jobs import TaskContext, job
+from after.worker.keys import Keys
 
 if TYPE_CHECKING:
     from serving import Server
@@ -72,6 +75,32 @@ async def test_two_processes_never_run_one_key_at_once(server: Server, monkeypat
                 assert (await client.wait(f"{n}", SECONDS))["status"] == "done"
     assert witness.most == 1
     assert len(witness.seen) == 60
+
+
+async def test_who_has_claimed_one_gives_it_back_where_another_is_held(server: Server) -> None:
+    """Two processes may have claimed two tasks of one key at the same moment."""
+    answered: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    common = {"type": "task", "worker": "manobi", "job": "nothing", "key": "k", "status": "scheduled"}
+    tasks = [
+        {"_id": one, **common, "date": "2020-01-01", "claim": {"instance": one, "at": "2020-01-01"}}
+        for one in ("theirs", "ours")
+    ]
+    async with Database(server.database) as database:
+        await database.write(tasks)
+        keys = Keys(
+            database, SystemClock(), "manobi", "ours", ripe=lambda task: True,
+            claimed=lambda task: answered.put_nowait(("claimed", task["_id"])),
+            refused=lambda task: answered.put_nowait(("refused", task["_id"])),
+        )  # fmt: skip
+        keys.start()
+        async with asyncio.timeout(SECONDS):
+            keys.verify(await database.get("ours"))
+            assert await answered.get() == ("refused", "ours")
+            theirs = await database.get("theirs")
+            await database.put({"_id": "theirs", "_rev": theirs["_rev"], "_deleted": True})
+            keys.verify(await database.get("ours"))
+            assert await answered.get() == ("claimed", "ours")
+        await keys.stop()
 
 
 async def test_different_keys_do_not_wait_for_each_other(server: Server) -> None:

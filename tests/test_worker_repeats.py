@@ -38,6 +38,19 @@ async def test_a_task_runs_at_each_of_its_occurrences(server: Server) -> None:
     assert [entry["status"] for entry in task["history"] if entry["status"] == "scheduled"] == ["scheduled"]
 
 
+async def test_no_run_is_told_twice(server: Server) -> None:
+    seen: list[int] = []
+
+    @job
+    async def note(*, task: TaskContext) -> None:
+        seen.append(task.data.get("runs") or 0)
+
+    async with Client(server.database) as client, working(server.database, note):
+        await client.schedule("manobi", "note", id="told", repeat={"interval": "PT0.05S", "limit": 8})
+        await client.wait("told", SECONDS)
+    assert seen == list(range(8))
+
+
 async def test_a_run_that_fails_is_followed_by_the_next(server: Server) -> None:
     async with Client(server.database) as client, working(server.database):
         await client.schedule("manobi", "fail", "no", id="fails", repeat={"interval": "PT0.05S", "limit": 3})

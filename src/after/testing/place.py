@@ -22,7 +22,7 @@ from after.testing.clock import TurnableClock
 from after.worker.archiving import settle
 from after.worker.held import Held, generation
 from after.worker.plan import Plan, runnable
-from after.worker.runs import _outcome, _seconds
+from after.worker.runs import outcome_of, seconds_of
 
 Decision = Plan | Ended | Released | Finished
 
@@ -78,7 +78,7 @@ class Place:
         job, call = found
         context = await self._context(task, job)
         started, began = Started(INSTANCE, instant, float(instant - due(task))), self._clock.monotonic()
-        running = asyncio.create_task(run(job, call, context, _seconds(job, task), self._clock.limit))
+        running = asyncio.create_task(run(job, call, context, seconds_of(job, task), self._clock.limit))
         try:
             await self._wait(running, task, context)
         finally:  # also where the test is stopped: the task is not left in the hands of nobody
@@ -178,7 +178,7 @@ async def _end(running: asyncio.Task[Outcome], context: TaskContext) -> Outcome:
     if not running.done():
         _stop(running, context)
         await asyncio.wait({running})
-    return _outcome(running)
+    return outcome_of(running)
 
 
 def _nothing() -> None:

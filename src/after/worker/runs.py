@@ -105,7 +105,7 @@ class Runs:
         held.started = Started(self._instance, int(instant), round(instant - held.order[0], 3))
         held.context = self._context(held)
         self._running.add(held)
-        work = run(job, wanted, held.context, _seconds(job, held.current))
+        work = run(job, wanted, held.context, seconds_of(job, held.current))
         if job.wants_task and held.current.get("after"):
             work = self._with_results(held.context, held.current["after"], work)
         held.run = asyncio.create_task(work)
@@ -129,7 +129,7 @@ class Runs:
         duration = round((self._clock.monotonic() - began) * 1000, 3)
         keep = now(self._clock) + HORIZON if _may_be_kept(held.current, job) else None
         held.answer = Ended(
-            self._instance, _outcome(run), held.started, duration, job.retry, random.random(), keep  # noqa: S311
+            self._instance, outcome_of(run), held.started, duration, job.retry, random.random(), keep  # noqa: S311
         )  # fmt: skip
         self._running.discard(held)
         self.ended += 1
@@ -153,13 +153,15 @@ def _may_be_kept(task: Document, job: Job) -> bool:
     return policy is None or policy.on_lost
 
 
-def _seconds(job: Job, task: Document) -> float | None:
+def seconds_of(job: Job, task: Document) -> float | None:
+    """Give how long a run of a task may take, None where nothing says so."""
     timeout = task.get("timeout")
     milliseconds = job.timeout if timeout is None else parse_elapsed(timeout)
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _outcome(run: asyncio.Task[Outcome]) -> Outcome:
+def outcome_of(run: asyncio.Task[Outcome]) -> Outcome:
+    """Give how a run that is over has ended, also where it failed by a defect of ours."""
     if run.cancelled():
         return Stopped()
     error = run.exception()

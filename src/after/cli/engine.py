@@ -75,7 +75,7 @@ def start(
     _log(log_level)
     registry = _registry(jobs or [], command or [])
     guard, signer = Guard(http_allow or []), Signer(_secrets())
-    calm(10_000)
+    calm(1_000)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(name, registry, url, concurrency, grace, guard, signer))
     _leave()

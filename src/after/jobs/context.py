@@ -10,6 +10,7 @@ from typing import Any
 
 from after.clock import Clock
 from after.dates import format_instant
+from after.history import unpacked
 from after.task import Document
 
 LOG_LINES = 100
@@ -58,7 +59,7 @@ class TaskContext:
     @property
     def data(self) -> Document:
         """A copy of the task's document, the user's own fields included."""
-        return deepcopy(self._document)
+        return deepcopy(unpacked(self._document))
 
     @property
     def results(self) -> dict[str, Any]:

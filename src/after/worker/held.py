@@ -110,7 +110,7 @@ class Held(Struct, eq=False):
         if told["_rev"] != self.document["_rev"]:
             told = {**told, "_rev": self.document["_rev"]}
         self.sent_ended = len(self.ended)
-        return told
+        return history.packed(told)
 
     def taken(self, rev: str) -> None:
         """Note that the database has taken what was sent, as the revision `rev`."""

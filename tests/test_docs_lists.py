@@ -204,6 +204,7 @@ def test_limits_are_those_of_the_code() -> None:
         "silence after which a process is lost": presence.LOST_AFTER,
         "a look through the tasks that wait for others": dependencies.SWEEP_SECONDS,
         "the end of a run waits for the next runs, where there is much to write": outbox.REPEAT_DELAY,
+        f"the same, of a run that began more than {outbox.LATE:g} ms late": outbox.LATE_REPEAT_DELAY,
         "runs of one repeating task that may be unwritten": holdings.MAX_ENDED,
         "a look for lost processes and their tasks, for conflicts and for uncertain claims": worker.CHORE_SECONDS,
         "silence of a node after which the next is asked": transport.PATIENCE,

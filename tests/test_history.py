@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from after.history import ARCHIVED, KEPT, archive, archive_ids, cut
+from after.history import ARCHIVED, BLOCK, KEPT, archive, archive_ids, cut, packed, unpacked
 from after.task import Document
 
 
@@ -63,3 +64,19 @@ def test_the_whole_history_is_found_by_its_numbers(steps: list[int]) -> None:
             archives[f"history:t:{n // ARCHIVED}"]["history"][n % ARCHIVED] if n < first else task["history"][n - first]
         )
         assert where == {"at": f"{n}"}
+
+
+@given(st.lists(st.integers(0, 35), max_size=15))
+def test_packing_changes_nothing_that_is_told(steps: list[int]) -> None:
+    plain = kept = task_of(1)
+    for step in steps:
+        entries = [{"at": f"{n}", "status": "done", "next": "\u00e9,}"} for n in range(step)]
+        plain, kept = ({**task, "history": [*task["history"], *entries]} for task in (plain, kept))
+        kept = packed(kept)
+        assert len(kept["history"]) <= len(plain["history"]) // BLOCK + BLOCK
+        assert isinstance(kept["history"][-1], dict)
+        assert unpacked(kept) == msgspec.json.decode(msgspec.json.encode(kept)) == plain
+        if (stored := archive(plain)) is not None:
+            assert archive(kept) == stored
+            plain, kept = cut(plain, stored), cut(kept, stored)
+            assert unpacked(kept) == plain

@@ -12,8 +12,11 @@ from after.client import Client
 from after.clock import SystemClock, now
 from after.database import Database
 from after.dates import format_instant, parse_instant
+from after.events import Ended, Started
 from after.jobs import TaskContext, job
+from after.outcome import Done
 from after.task import Document
+from after.worker import outbox
 
 if TYPE_CHECKING:
     import pytest
@@ -178,6 +181,33 @@ async def test_a_long_history_moves_to_archives_and_loses_nothing(server: Server
     runs = [entry for entry in history if "duration_ms" in entry]
     assert len(runs) == 430
     assert gaps({"history": history}) == {4}
+
+
+async def test_a_job_sees_the_whole_history_of_its_task(server: Server) -> None:
+    told: list[list[Any]] = []
+
+    @job
+    async def look(*, task: TaskContext) -> None:
+        told.append(task.data["history"])
+
+    async with Client(server.database) as client, working(server.database, look):
+        repeat: dict[str, Any] = {"interval": "PT0.02S", "limit": 40, "catch_up": "all"}
+        await client.schedule("manobi", "look", id="looks", repeat=repeat)
+        task = await client.wait("looks", SECONDS)
+    assert [len([entry for entry in history if "duration_ms" in entry]) for history in told] == list(range(40))
+    assert told[-1] == task["history"][: len(told[-1])]
+
+
+def test_the_end_of_a_run_waits_longer_where_the_worker_is_late() -> None:
+    def seconds(identity: str, lateness: float) -> float:
+        return outbox.gathering_seconds(identity, Ended("one", Done(), Started("one", 0, lateness)))
+
+    waits = [seconds(f"{n}", 0) for n in range(500)]
+    assert outbox.REPEAT_DELAY * 0.75 <= min(waits) < max(waits) <= outbox.REPEAT_DELAY
+    assert len(set(waits)) > 100
+    assert seconds("1", outbox.LATE) == waits[1]
+    assert seconds("1", outbox.LATE + 1) == 2 * waits[1]
+    assert outbox.gathering_seconds("1", Ended("one", Done())) == waits[1]
 
 
 async def test_archives_are_made_of_tasks_that_are_let_go_after_each_run(

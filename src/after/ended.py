@@ -13,7 +13,7 @@ from after.events import Ended, Lost, Started
 from after.outcome import Done, Failed, Stopped, failed
 from after.repeating import Over, repeats
 from after.status import ENDED, HELD, Status
-from after.step import attempt_of, given_back, moved, status_of, without
+from after.step import attempt_of, drop, given_back, moved, status_of
 from after.task import Document
 
 CANCELED = "the run was over before it could be canceled; no other follows"
@@ -26,30 +26,39 @@ MAX_TOLD = 500
 
 def ended(task: Document, event: Ended, now: int) -> Document:
     """Give the task whose run is over: ended, to be tried again, or gone on to its next occurrence."""
-    told: dict[str, Any] = {}
-    if event.started is not None:
-        attempt = _attempt_written(task, event.started)
-        told = {"attempt": attempt, "duration_ms": event.duration}
-        if attempt is None:
-            # A run whose start was never written is told in the entry of its end.
-            attempt = attempt_of(task) + 1
-            told |= {"attempt": attempt, "lateness_ms": event.started.lateness}
-            task = task.copy() if status_of(task) in ENDED else without(task, "progress", "log", "result")
-            task["attempt"] = attempt
+    # Copied once, then changed: a task that repeats comes here with each of its runs.
+    task, told = task.copy(), _told(task, event)
+    if "lateness_ms" in told:
+        # A run whose start was never written is told in the entry of its end.
+        task["attempt"] = told["attempt"]
+        if status_of(task) not in ENDED:
+            drop(task, "progress", "log", "result")
     if _overtaken(task, event):
         told["note"] = f"a run ended meanwhile: {_word(event)}"
         return moved(task, given_back(task), now, event.instance, **told)
     match event.outcome:
         case Done(result):
-            done = {**without(task, "error"), "result": result}
+            drop(task, "error")
+            task["result"] = result
             if repeats(task) and event.started is not None:
-                return _repeated(done, Status.DONE, event, now, told)
-            return moved(done, Status.DONE, now, event.instance, **told)
+                return _repeated(task, Status.DONE, event, now, told)
+            return moved(task, Status.DONE, now, event.instance, **told)
         case Failed():
             return _failed(task, event, event.outcome, now, told)
         case Stopped(note):
             return _stopped(task, event, now, {**told, "note": note})
     assert_never(event.outcome)
+
+
+def _told(task: Document, event: Ended) -> dict[str, Any]:
+    """Give what the history says of the run itself, with its lateness where no entry of its start does."""
+    if event.started is None:
+        return {}
+    attempt = _attempt_written(task, event.started)
+    if attempt is not None:
+        return {"attempt": attempt, "duration_ms": event.duration}
+    lateness = event.started.lateness
+    return {"attempt": attempt_of(task) + 1, "duration_ms": event.duration, "lateness_ms": lateness}
 
 
 _ASKED_ANEW = frozenset({Status.SCHEDULE, Status.RESCHEDULE})
@@ -98,25 +107,24 @@ def _failed(task: Document, event: Ended, outcome: Failed, now: int, told: dict[
 def _repeated(task: Document, status: Status, event: Ended, now: int, told: dict[str, Any]) -> Document:
     """End the run of a repeating task as `status`, and go on to its next occurrence, in one step.
 
-    A request to cancel that came too late for the run still ends the series.
+    `task` and `told` are changed on the way. A request to cancel that came too late for the run still ends the series.
     """
-    told = {**told, "date": repeating.occurrence(task)["date"]}
+    told["date"] = repeating.occurrence(task)["date"]
     ran = event.started is not None or (isinstance(event.outcome, Failed) and event.outcome.error.type == LOST)
-    counted = {**task, "runs": (task.get("runs") or 0) + ran}
+    task["runs"] = (task.get("runs") or 0) + ran
     canceled = status_of(task) == Status.CANCEL
-    found = Over(CANCELED, {}) if canceled else repeating.following(counted, now)
+    found = Over(CANCELED, {}) if canceled else repeating.following(task, now)
+    told |= found.told
     if isinstance(found, Over):
-        last = moved(counted, status, now, event.instance, **{**told, **found.told, "note": found.note})
+        last = moved(task, status, now, event.instance, **{**told, "note": found.note})
         if canceled:
             entry = history.entry(now, Status.CANCELED, event.instance)
             last |= {"status": Status.CANCELED.value, "history": [*last["history"], entry]}
         return last
-    keeps = event.keep is not None and found.date <= format_instant(event.keep) and bool(task.get("claim"))
-    going = moved(
-        counted, status, now, event.instance, claim=task["claim"] if keeps else None,
-        **{**told, **found.told, "next": found.date},
-    )  # fmt: skip
-    going |= {"date": found.date, "occurrence": found.fields, "attempt": 0}
+    claim = task.get("claim")
+    keeps = bool(claim) and event.keep is not None and found.date <= format_instant(event.keep)
+    going = moved(task, status, now, event.instance, claim=claim if keeps else None, next=found.date, **told)
+    going["date"], going["occurrence"], going["attempt"] = found.date, found.fields, 0
     going["status"] = Status.SCHEDULED.value if keeps else Status.WAITING.value
     return going
 

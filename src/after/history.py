@@ -8,8 +8,8 @@ the task itself, at i - archived, otherwise.
 An archive is written first, and the task without those entries only when that is known to be stored: a cluster may take
 one document of a write and not the other.
 
-What a worker holds in its memory and writes again and again has its older entries as JSON, in blocks (`packed`): most of
-a document is history, and so it is not encoded anew for every write, nor looked at by the garbage collector, and takes
+A worker writes what it holds again and again, and most of a document is history. So it keeps the older entries as
+JSON, in blocks (`packed`): they are not encoded anew for every write, nor looked at by the garbage collector, and take
 a third of the memory. The newest entry is never in a block.
 """
 
@@ -37,8 +37,11 @@ _encode = msgspec.json.Encoder().encode
 
 def entry(now: int, status: str, by: str, **told: Any) -> Document:
     """Make an entry; what is None is left out."""
-    made = {"at": format_instant(now), "status": str(status), "by": by}
-    return made | {name: value for name, value in told.items() if value is not None}
+    made: Document = {"at": format_instant(now), "status": str(status), "by": by}
+    for name, value in told.items():
+        if value is not None:
+            made[name] = value
+    return made
 
 
 def entries(task: Document) -> list[Document]:

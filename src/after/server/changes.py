@@ -46,8 +46,8 @@ class Changes:
     def _forget(self) -> None:
         gone = len(self._latest) - KEPT if len(self._latest) > KEPT else len(self._latest)
         self._floor = self._seqs[gone - 1]
+        self._bytes -= sum(len(change.row.body) for change in self._latest[:gone])
         del self._latest[:gone], self._seqs[:gone]
-        self._bytes = sum(len(change.row.body) for change in self._latest)
 
     def after(self, since: int, limit: int) -> list[Change]:
         """Give the next changes after `since`, at most `limit`; none when there are none."""

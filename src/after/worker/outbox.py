@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 from collections.abc import Callable
 
@@ -33,6 +32,10 @@ PROGRESS_DELAY = 1.0
 """Seconds between two writes of one job's progress and log."""
 REPEAT_DELAY = 5.0
 """Seconds for which the end of a run may wait for those of the next ones, of a task that repeats oftener than that."""
+LATE_REPEAT_DELAY = 10.0
+"""The same where that run began late: running comes first."""
+LATE = 20.0
+"""Milliseconds from a run's date to its start, from which on it is late in this sense."""
 MIN_BACKOFF, MAX_BACKOFF = 0.05, 5.0
 
 _encode = msgspec.json.Encoder().encode
@@ -60,7 +63,7 @@ class Outbox:
         self._soon: dict[str, Held] = {}
         self._later: dict[str, Held] = {}
         self._sweep: asyncio.TimerHandle | None = None
-        self._repeating: list[tuple[float, str, Held]] = []
+        self._repeating: dict[int, list[Held]] = {}
         self._repeating_sweep: asyncio.TimerHandle | None = None
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
@@ -113,19 +116,18 @@ class Outbox:
             self.put(held)
             return
         held.gathering = True
-        # Each task waits a time of its own, so that those which began together do not all come at once for ever.
-        delay = REPEAT_DELAY * (1 - (hash(held.id) & 0xFF) / 0x200)
-        heapq.heappush(self._repeating, (self._clock.monotonic() + delay, held.id, held))
+        turn = int((self._clock.monotonic() + gathering_seconds(held.id, held.ended[-1][1])) / START_DELAY)
+        self._repeating.setdefault(turn, []).append(held)
         if self._repeating_sweep is None:
             self._repeating_sweep = asyncio.get_running_loop().call_later(START_DELAY, self._gathered)
 
     def _gathered(self) -> None:
-        instant = self._clock.monotonic()
-        while self._repeating and self._repeating[0][0] <= instant:
-            *_, held = heapq.heappop(self._repeating)
-            held.gathering = False
-            if held.ended:
-                self.put(held)
+        turn = int(self._clock.monotonic() / START_DELAY)
+        for past in [one for one in self._repeating if one <= turn]:
+            for held in self._repeating.pop(past):
+                held.gathering = False
+                if held.ended:
+                    self.put(held)
         self._repeating_sweep = None
         if self._repeating:
             self._repeating_sweep = asyncio.get_running_loop().call_later(START_DELAY, self._gathered)
@@ -276,6 +278,15 @@ class Outbox:
             else:
                 held.sent = None
                 self._overtaken(held, document)
+
+
+def gathering_seconds(identity: str, ended: Ended) -> float:
+    """Give how long the end of a repeating task's run waits for those of the next ones.
+
+    Each task waits a time of its own, so that those which began together do not all come at once for ever.
+    """
+    late = ended.started is not None and ended.started.lateness > LATE
+    return (LATE_REPEAT_DELAY if late else REPEAT_DELAY) * (1 - (hash(identity) & 0xFF) / 0x400)
 
 
 def _same(document: Document, sent: Document) -> bool:

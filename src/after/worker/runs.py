@@ -7,7 +7,7 @@ import heapq
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from after.clock import Clock, now
@@ -57,6 +57,11 @@ class Runs:
         """Whether nothing may start, because the database has not heard of this process for too long."""
         self.ended = 0
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        # Asked for once: each time it is a call of the system, and each run needs it twice.
+        return asyncio.get_running_loop()
+
     @property
     def running(self) -> int:
         """How many jobs run."""
@@ -69,8 +74,11 @@ class Runs:
 
     def add(self, held: Held) -> None:
         """Take in a task that is due."""
-        heapq.heappush(self._due, (held.order, held))
-        self.fill()
+        if not self._due and len(self._running) < self.concurrency and not self.fenced:
+            self._start(held)  # the usual case
+        else:
+            heapq.heappush(self._due, (held.order, held))
+            self.fill()
 
     def fill(self) -> None:
         """Start what there is a place for."""
@@ -108,7 +116,7 @@ class Runs:
         work = run(job, wanted, held.context, seconds_of(job, held.current))
         if job.wants_task and held.current.get("after"):
             work = self._with_results(held.context, held.current["after"], work)
-        held.run = asyncio.create_task(work)
+        held.run = self._loop.create_task(work)
         held.run.add_done_callback(partial(self._done, held, job, self._clock.monotonic()))
         self._on_start(held)
 
@@ -138,7 +146,7 @@ class Runs:
         self.fill()
 
     def _context(self, held: Held) -> TaskContext:
-        told = partial(asyncio.get_running_loop().call_soon_threadsafe, self._on_word, held)  # called from any thread
+        told = partial(self._loop.call_soon_threadsafe, self._on_word, held)  # called from any thread
         return TaskContext(held.current, (held.current.get("attempt") or 0) + 1, self._clock, told)
 
 

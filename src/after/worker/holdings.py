@@ -36,8 +36,9 @@ HIGH_CLAIMS, LOW_CLAIMS = 1_024, 256
 class Holdings:
     """What one process holds, and the parts that claim, run and record it.
 
-    While `accepting` is false nothing more is claimed. `safe()` says whether this process may start anything at all;
-    `missed` hears that a task was left in the database and has to be found again, `roomy` that there is room for such.
+    While `accepting` is false nothing more is claimed. `safe()` says whether this process may claim at all, `fenced()`
+    whether nothing may begin to run; `missed` hears that a task was left in the database and has to be found again,
+    `roomy` that there is room for such.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Holdings:
         concurrency: int,
         *,
         safe: Callable[[], bool],
+        fenced: Callable[[], bool],
         missed: Callable[[], None],
         roomy: Callable[[], None],
     ) -> None:
@@ -68,7 +70,7 @@ class Holdings:
             ripe=self._ripe, claimed=self._alone, refused=self._not_alone,
         )  # fmt: skip
         self.runs = Runs(
-            jobs, clock, instance, concurrency,
+            jobs, clock, instance, concurrency, fenced=fenced,
             started=self.outbox.put_soon, ended=self._ended, said=self.outbox.put_soon,
             results=self.dependencies.results,
         )  # fmt: skip

@@ -31,7 +31,8 @@ class Runs:
     """The places of a worker, and the due tasks that wait for one.
 
     `started`, `ended` and `said` hear of each task whose job begins, ends, or says something of itself; `results(ids)`
-    gives what the tasks returned that one had to wait for.
+    gives what the tasks returned that one had to wait for. While `fenced()` nothing begins: the others may take this
+    process for lost, and run its tasks themselves.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Runs:
         instance: str,
         concurrency: int,
         *,
+        fenced: Callable[[], bool],
         started: Callable[[Held], None],
         ended: Callable[[Held], None],
         said: Callable[[Held], None],
@@ -50,11 +52,10 @@ class Runs:
         self._clock = clock
         self._instance = instance
         self.concurrency = concurrency
+        self._fenced = fenced
         self._on_start, self._on_end, self._on_word, self._results = started, ended, said, results
         self._due: list[tuple[tuple[int, int, str], Held]] = []
         self._running: set[Held] = set()
-        self.fenced = False
-        """Whether nothing may start, because the database has not heard of this process for too long."""
         self.ended = 0
 
     @cached_property
@@ -74,7 +75,7 @@ class Runs:
 
     def add(self, held: Held) -> None:
         """Take in a task that is due."""
-        if not self._due and len(self._running) < self.concurrency and not self.fenced:
+        if not self._due and self._may_start():
             self._start(held)  # the usual case
         else:
             heapq.heappush(self._due, (held.order, held))
@@ -82,7 +83,7 @@ class Runs:
 
     def fill(self) -> None:
         """Start what there is a place for."""
-        while self._due and len(self._running) < self.concurrency and not self.fenced:
+        while self._due and self._may_start():
             held = heapq.heappop(self._due)[1]
             if not held.dropped and held.answer is None:
                 self._start(held)
@@ -101,6 +102,9 @@ class Runs:
         """Tell what runs to end; `again` waits for it no longer."""
         for held in self._running:
             held.stop(again=again)
+
+    def _may_start(self) -> bool:
+        return len(self._running) < self.concurrency and not self._fenced()
 
     def _start(self, held: Held) -> None:
         instant = self._clock.time() * 1000

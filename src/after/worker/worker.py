@@ -64,7 +64,7 @@ class Worker:
         self._scheduler = Scheduler(clock=clock)
         self._holdings = Holdings(
             name, self.instance, jobs, database, self._scheduler, clock, concurrency,
-            safe=self._safe, missed=self._missed, roomy=self._roomy,
+            safe=self._safe, fenced=self._fenced, missed=self._missed, roomy=self._roomy,
         )  # fmt: skip
         self._finder = Finder(
             database, clock, name, offer=self._hear, deleted=self._holdings.deleted, full=self._holdings.full
@@ -160,6 +160,9 @@ class Worker:
         """Tell whether this process may start jobs: the others know that it lives, and its clock is right."""
         return not (self._presence.fenced or self._presence.skewed)
 
+    def _fenced(self) -> bool:
+        return self._presence.fenced
+
     def _missed(self) -> None:
         self._finder.unfinished = True
 
@@ -170,7 +173,6 @@ class Worker:
     async def _chores(self) -> None:
         while True:
             await asyncio.sleep(CHORE_SECONDS)
-            self._holdings.runs.fenced = self._presence.fenced
             self._holdings.runs.fill()
             self._holdings.claims.look()
             try:

@@ -29,7 +29,7 @@ from after.server.app import Engine
 from after.server.viewrows import VIEWS
 from after.status import TRANSITIONS, Role, Status
 from after.task import MAX_ID_LENGTH, WORKER_FIELDS, Entry, Fields, Retry, check
-from after.worker import dependencies, finder, holdings, outbox, presence, room, worker
+from after.worker import dependencies, finder, gathering, holdings, outbox, presence, room, worker
 
 TASKS, HTTP, CLI = (ROOT / "docs" / name for name in ("tasks.md", "http.md", "cli.md"))
 PYTHON, JOBS, WORKER = (ROOT / "docs" / name for name in ("python.md", "jobs.md", "worker.md"))
@@ -203,8 +203,8 @@ def test_limits_are_those_of_the_code() -> None:
         "heartbeat of a process": presence.HEARTBEAT,
         "silence after which a process is lost": presence.LOST_AFTER,
         "a look through the tasks that wait for others": dependencies.SWEEP_SECONDS,
-        "the end of a run waits for the next runs, where there is much to write": outbox.REPEAT_DELAY,
-        f"the same, of a run that began more than {outbox.LATE:g} ms late": outbox.LATE_REPEAT_DELAY,
+        "the end of a run waits for the next runs, where there is much to write": gathering.REPEAT_DELAY,
+        f"the same, of a run that began more than {gathering.LATE:g} ms late": gathering.LATE_REPEAT_DELAY,
         "runs of one repeating task that may be unwritten": holdings.MAX_ENDED,
         "a look for lost processes and their tasks, for conflicts and for uncertain claims": worker.CHORE_SECONDS,
         "silence of a node after which the next is asked": transport.PATIENCE,

@@ -16,7 +16,7 @@ from after.events import Ended, Started
 from after.jobs import TaskContext, job
 from after.outcome import Done
 from after.task import Document
-from after.worker import outbox
+from after.worker import gathering
 
 if TYPE_CHECKING:
     import pytest
@@ -200,14 +200,14 @@ async def test_a_job_sees_the_whole_history_of_its_task(server: Server) -> None:
 
 def test_the_end_of_a_run_waits_longer_where_the_worker_is_late() -> None:
     def seconds(identity: str, lateness: float) -> float:
-        return outbox.gathering_seconds(identity, Ended("one", Done(), Started("one", 0, lateness)))
+        return gathering.seconds(identity, Ended("one", Done(), Started("one", 0, lateness)))
 
     waits = [seconds(f"{n}", 0) for n in range(500)]
-    assert outbox.REPEAT_DELAY * 0.75 <= min(waits) < max(waits) <= outbox.REPEAT_DELAY
+    assert gathering.REPEAT_DELAY * 0.75 <= min(waits) < max(waits) <= gathering.REPEAT_DELAY
     assert len(set(waits)) > 100
-    assert seconds("1", outbox.LATE) == waits[1]
-    assert seconds("1", outbox.LATE + 1) == 2 * waits[1]
-    assert outbox.gathering_seconds("1", Ended("one", Done())) == waits[1]
+    assert seconds("1", gathering.LATE) == waits[1]
+    assert seconds("1", gathering.LATE + 1) == 2 * waits[1]
+    assert gathering.seconds("1", Ended("one", Done())) == waits[1]
 
 
 async def test_archives_are_made_of_tasks_that_are_let_go_after_each_run(

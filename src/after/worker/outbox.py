@@ -17,6 +17,7 @@ from after.history import archive
 from after.outcome import failed
 from after.task import Document
 from after.worker.archiving import Archive, settle
+from after.worker.gathering import REPEAT_DELAY, Gathering
 from after.worker.held import Held
 
 logger = logging.getLogger(__name__)
@@ -30,12 +31,6 @@ START_DELAY = 0.05
 """Seconds from a job's start to the write that says so, at most twice as many; a job that ends before costs none."""
 PROGRESS_DELAY = 1.0
 """Seconds between two writes of one job's progress and log."""
-REPEAT_DELAY = 5.0
-"""Seconds for which the end of a run may wait for those of the next ones, of a task that repeats oftener than that."""
-LATE_REPEAT_DELAY = 10.0
-"""The same where that run began late: running comes first."""
-LATE = 20.0
-"""Milliseconds from a run's date to its start, from which on it is late in this sense."""
 MIN_BACKOFF, MAX_BACKOFF = 0.05, 5.0
 
 _encode = msgspec.json.Encoder().encode
@@ -63,8 +58,7 @@ class Outbox:
         self._soon: dict[str, Held] = {}
         self._later: dict[str, Held] = {}
         self._sweep: asyncio.TimerHandle | None = None
-        self._repeating: dict[int, list[Held]] = {}
-        self._repeating_sweep: asyncio.TimerHandle | None = None
+        self._gathering = Gathering(clock, self.put)
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -82,9 +76,9 @@ class Outbox:
                 await self._idle.wait()
         except TimeoutError:
             logger.error("%d outcomes could not be written before the end", len(self._waiting))
-        for sweep in (self._sweep, self._repeating_sweep):
-            if sweep is not None:
-                sweep.cancel()
+        self._gathering.stop()
+        if self._sweep is not None:
+            self._sweep.cancel()
         for sender in self._senders:
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
@@ -114,23 +108,8 @@ class Outbox:
             return
         if not self._under_way or held.order[0] - now(self._clock) > REPEAT_DELAY * 1000:
             self.put(held)
-            return
-        held.gathering = True
-        turn = int((self._clock.monotonic() + gathering_seconds(held.id, held.ended[-1][1])) / START_DELAY)
-        self._repeating.setdefault(turn, []).append(held)
-        if self._repeating_sweep is None:
-            self._repeating_sweep = asyncio.get_running_loop().call_later(START_DELAY, self._gathered)
-
-    def _gathered(self) -> None:
-        turn = int(self._clock.monotonic() / START_DELAY)
-        for past in [one for one in self._repeating if one <= turn]:
-            for held in self._repeating.pop(past):
-                held.gathering = False
-                if held.ended:
-                    self.put(held)
-        self._repeating_sweep = None
-        if self._repeating:
-            self._repeating_sweep = asyncio.get_running_loop().call_later(START_DELAY, self._gathered)
+        else:
+            self._gathering.add(held)
 
     def forget(self, held: Held) -> None:
         """Say nothing more about a task."""
@@ -278,15 +257,6 @@ class Outbox:
             else:
                 held.sent = None
                 self._overtaken(held, document)
-
-
-def gathering_seconds(identity: str, ended: Ended) -> float:
-    """Give how long the end of a repeating task's run waits for those of the next ones.
-
-    Each task waits a time of its own, so that those which began together do not all come at once for ever.
-    """
-    late = ended.started is not None and ended.started.lateness > LATE
-    return (LATE_REPEAT_DELAY if late else REPEAT_DELAY) * (1 - (hash(identity) & 0xFF) / 0x400)
 
 
 def _same(document: Document, sent: Document) -> bool:

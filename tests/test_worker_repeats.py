@@ -16,7 +16,7 @@ from after.events import Ended, Started
 from after.jobs import TaskContext, job
 from after.outcome import Done
 from after.task import Document
-from after.worker import gathering
+from after.worker import gathering, holdings
 
 if TYPE_CHECKING:
     import pytest
@@ -136,6 +136,30 @@ async def test_the_next_run_does_not_wait_for_the_engine(server: Server) -> None
         task = await client.wait("on", SECONDS)
     assert (task["runs"], task["result"]) == (12, 11), "each run has seen how many there were before"
     assert gaps(task) == {200}
+
+
+async def test_what_waits_for_the_next_run_is_told_in_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only when there is so much of it that the task has to stand still."""
+    monkeypatch.setattr(gathering, "REPEAT_DELAY", 0.2)
+    monkeypatch.setattr(gathering, "LATE_REPEAT_DELAY", 0.2)
+    ran = asyncio.Queue[int]()
+
+    @job
+    async def note(*, task: TaskContext) -> None:
+        await ran.put(task.data.get("runs") or 0)
+
+    async with Client(server.database) as client, working(server.database, note):
+        await client.schedule("manobi", "note", id="on", repeat={"interval": "PT0.05S", "catch_up": "all"})
+        async with asyncio.timeout(SECONDS):
+            await ran.get()
+            server.pause()  # the next write is under way for long
+            for _ in range(10):
+                latest = await ran.get()
+            server.resume()
+            async for task in client.changes(since=0):
+                if (task.get("runs") or 0) > latest:
+                    break
+    assert task["runs"] - latest < holdings.MAX_ENDED / 2
 
 
 async def test_a_client_that_moves_a_task_is_heard_behind_runs_that_are_not_written(server: Server) -> None:

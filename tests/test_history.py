@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from after.history import ARCHIVED, BLOCK, KEPT, archive, archive_ids, cut, packed, unpacked
+from after.history import ARCHIVED, BLOCK, KEPT, archive, archive_ids, cut, entries, packed, unpacked
 from after.task import Document
 
 
@@ -70,8 +70,8 @@ def test_the_whole_history_is_found_by_its_numbers(steps: list[int]) -> None:
 def test_packing_changes_nothing_that_is_told(steps: list[int]) -> None:
     plain = kept = task_of(1)
     for step in steps:
-        entries = [{"at": f"{n}", "status": "done", "next": "\u00e9,}"} for n in range(step)]
-        plain, kept = ({**task, "history": [*task["history"], *entries]} for task in (plain, kept))
+        new = [{"at": f"{n}", "status": "done", "next": "\u00e9,}"} for n in range(step)]
+        plain, kept = ({**task, "history": [*task["history"], *new]} for task in (plain, kept))
         kept = packed(kept)
         assert len(kept["history"]) <= len(plain["history"]) // BLOCK + BLOCK
         assert isinstance(kept["history"][-1], dict)
@@ -80,3 +80,13 @@ def test_packing_changes_nothing_that_is_told(steps: list[int]) -> None:
             assert archive(kept) == stored
             plain, kept = cut(plain, stored), cut(kept, stored)
             assert unpacked(kept) == plain
+
+
+def test_what_is_no_entry_stays_where_it_is() -> None:
+    """Somebody may have written it round all rules; the rest goes on."""
+    odd = {"_id": "t", "history": [1, None, "x", *task_of(ARCHIVED + KEPT)["history"]]}
+    kept = packed(odd)
+    assert kept is not odd
+    assert unpacked(kept) == odd
+    assert entries(kept) == task_of(ARCHIVED + KEPT)["history"]
+    assert archive(kept) == archive(odd)

@@ -49,11 +49,9 @@ def entries(task: Document) -> list[Document]:
     history = task.get("history")
     if not isinstance(history, list):
         return []
+    history = _whole(history)
     # Histories are long and nearly always sound: one look at all their types costs a fifth of a look at each.
-    kinds = set(map(type, history))
-    if Raw in kinds:
-        return msgspec.json.decode(_encode(history), type=list[Document])
-    return history if kinds <= {dict} else [one for one in history if isinstance(one, dict)]
+    return history if set(map(type, history)) <= {dict} else [one for one in history if isinstance(one, dict)]
 
 
 def packed(task: Document) -> Document:
@@ -69,13 +67,16 @@ def packed(task: Document) -> Document:
 
 
 def unpacked(task: Document) -> Document:
-    """Give a task with all its entries as objects."""
-    return {**task, "history": entries(task)} if _is_packed(task) else task
-
-
-def _is_packed(task: Document) -> bool:
+    """Give a task without blocks, each entry by itself."""
     history = task.get("history")
-    return isinstance(history, list) and bool(history) and type(history[0]) is Raw
+    return {**task, "history": _whole(history)} if isinstance(history, list) else task
+
+
+def _whole(history: list[Any]) -> list[Any]:
+    if not history or type(history[0]) is not Raw:
+        return history
+    whole: list[Any] = msgspec.json.decode(_encode(history))
+    return whole
 
 
 def told(task: Document, now: int) -> list[Document]:

@@ -181,7 +181,7 @@ class Outbox:
             held = self._waiting.pop(next(iter(self._waiting)))
             try:
                 sent = held.report(instant)
-                raw = _encode(sent)
+                raw, archived = _encode(sent), archive(sent)
             except Exception as error:
                 logger.exception("the report of %s cannot be made", held.id)
                 self._refused(held, str(error))
@@ -190,7 +190,7 @@ class Outbox:
             batch.append(held)
             content.append(msgspec.Raw(raw))
             size += len(raw)
-            if (archived := archive(sent)) is not None:
+            if archived is not None:
                 archives.append((held, archived))
         content += [msgspec.Raw(_encode(archived)) for _, archived in archives]
         return batch, archives, content

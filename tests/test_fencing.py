@@ -12,20 +12,14 @@ from after.client import Client
 from after.clock import SystemClock, now
 from after.database import Database
 from after.dates import format_instant
+from after.jobs import job
+from after.scheduler import Scheduler
+from after.testing import TurnableClock
 from after.worker import presence, worker
 
 if TYPE_CHECKING:
     import pytest
     from serving import Server
-
-
-class Ahead(SystemClock):
-    """A clock on which more time has passed than has."""
-
-    ahead = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
 
 
 async def heard_to_hold_one(server: Server) -> None:
@@ -40,17 +34,29 @@ async def test_nothing_begins_until_the_database_hears_of_the_process_again(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(presence, "HEARTBEAT", 0.05)
-    monkeypatch.setattr(worker, "CHORE_SECONDS", 1.0)
-    clock = Ahead()
-    async with Client(server.database) as client, Way(server.database) as way, working(way.url, clock=clock):
-        date = now(clock) + 700
-        await client.schedule("manobi", "give", 7, date=format_instant(date), id="late")
+    monkeypatch.setattr(worker, "CHORE_SECONDS", 0.5)
+    clock = TurnableClock(now(SystemClock()))
+    date = now(clock) + 5_000
+    heard, reached = False, asyncio.Event()
+    begun: list[bool] = []
+
+    @job
+    async def note() -> None:
+        begun.append(heard)
+
+    async with (
+        Client(server.database) as client,
+        Way(server.database) as way,
+        working(way.url, note, clock=clock),
+        Scheduler(clock=clock) as scheduler,
+    ):
+        await client.schedule("manobi", "note", date=format_instant(date), id="late")
+        scheduler.at(date, reached.set)
         await heard_to_hold_one(server)
         await way.die()
-        clock.ahead = presence.LOST_AFTER + 1
-        await asyncio.sleep(max(0, date - now(clock)) / 1000 + 0.2)
-        heard = now(clock)
+        clock.advance(int(presence.LOST_AFTER * 1000) + 1)
+        await reached.wait()  # the worker's scheduler, which was there first, has been turned before
+        heard = True
         await way.start()
         task = await client.wait("late", SECONDS)
-    assert task["status"] == "done"
-    assert [entry["lateness_ms"] >= heard - date for entry in task["history"] if "lateness_ms" in entry] == [True]
+    assert (task["status"], begun) == ("done", [True])

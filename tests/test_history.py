@@ -90,3 +90,5 @@ def test_what_is_no_entry_stays_where_it_is() -> None:
     assert unpacked(kept) == odd
     assert entries(kept) == task_of(ARCHIVED + KEPT)["history"]
     assert archive(kept) == archive(odd)
+    for none in ({"_id": "t"}, {"_id": "t", "history": "x"}):
+        assert packed(none) == unpacked(none) == none

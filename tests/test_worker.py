@@ -7,13 +7,17 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from working import SECONDS, run_to_the_end, story, until, working
+from working import SECONDS, nothing, run_to_the_end, story, until, working
 
 from after.client import Client
+from after.clock import SystemClock
 from after.database import Database
 from after.dates import format_instant
-from after.jobs import TaskContext, job
+from after.events import Released
+from after.jobs import Registry, TaskContext, job
 from after.task import Document
+from after.worker.held import Held
+from after.worker.runs import Runs
 
 if TYPE_CHECKING:
     from serving import Server
@@ -207,3 +211,25 @@ async def test_many_wait_for_few_places(server: Server) -> None:
             assert isinstance(task, dict)
             await client.wait(task["_id"], SECONDS)
     assert most == 3
+
+
+async def test_what_is_answered_or_given_up_does_not_begin() -> None:
+    """A task that stood still may have been given back by the time that it may go on."""
+    begun: list[str] = []
+
+    async def no_results(_: list[str]) -> dict[str, object]:
+        return {}
+
+    runs = Runs(
+        Registry.of(nothing), SystemClock(), "one", 10,
+        fenced=lambda: False, started=lambda held: begun.append(held.id), ended=lambda _: None, said=lambda _: None,
+        results=no_results,
+    )  # fmt: skip
+    task = {"_rev": "1-a", "worker": "manobi", "job": "nothing"}
+    answered, dropped, free = (Held({"_id": name, **task}) for name in ("answered", "dropped", "free"))
+    answered.answer = Released("one")
+    dropped.drop()
+    for held in (answered, dropped, free):
+        runs.add(held)
+    await runs.wait()
+    assert begun == ["free"]

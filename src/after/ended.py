@@ -116,7 +116,8 @@ def _repeated(task: Document, status: Status, event: Ended, now: int, told: dict
     found = Over(CANCELED, {}) if canceled else repeating.following(task, now)
     told |= found.told
     if isinstance(found, Over):
-        last = moved(task, status, now, event.instance, **{**told, "note": found.note})
+        told["note"] = found.note
+        last = moved(task, status, now, event.instance, **told)
         if canceled:
             entry = history.entry(now, Status.CANCELED, event.instance)
             last |= {"status": Status.CANCELED.value, "history": [*last["history"], entry]}

@@ -56,7 +56,9 @@ def entries(task: Document) -> list[Document]:
 
 def packed(task: Document) -> Document:
     """Give a task with all but its newest entries in blocks, as it is where they are in blocks already."""
-    history = task["history"]
+    history = task.get("history")
+    if not isinstance(history, list):
+        return task
     blocks = [one for one in history if type(one) is Raw]
     loose = history[len(blocks) :]
     if len(loose) <= BLOCK:

@@ -75,15 +75,12 @@ class Runs:
 
     def add(self, held: Held) -> None:
         """Take in a task that is due."""
-        if not self._due and self._may_start():
-            self._start(held)  # the usual case
-        else:
-            heapq.heappush(self._due, (held.order, held))
-            self.fill()
+        heapq.heappush(self._due, (held.order, held))
+        self.fill()
 
     def fill(self) -> None:
         """Start what there is a place for."""
-        while self._due and self._may_start():
+        while self._due and len(self._running) < self.concurrency and not self._fenced():
             held = heapq.heappop(self._due)[1]
             if not held.dropped and held.answer is None:
                 self._start(held)
@@ -102,9 +99,6 @@ class Runs:
         """Tell what runs to end; `again` waits for it no longer."""
         for held in self._running:
             held.stop(again=again)
-
-    def _may_start(self) -> bool:
-        return len(self._running) < self.concurrency and not self._fenced()
 
     def _start(self, held: Held) -> None:
         instant = self._clock.time() * 1000

@@ -157,7 +157,7 @@ class Worker:
         self._finder.look()
 
     def _safe(self) -> bool:
-        """Tell whether this process may start jobs: the others know that it lives, and its clock is right."""
+        """Tell whether this process may claim tasks: the others know that it lives, and its clock is right."""
         return not (self._presence.fenced or self._presence.skewed)
 
     def _fenced(self) -> bool:

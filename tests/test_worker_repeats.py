@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from working import SECONDS, Gate, until, working
 
 from after.client import Client
@@ -19,7 +21,6 @@ from after.task import Document
 from after.worker import gathering, holdings
 
 if TYPE_CHECKING:
-    import pytest
     from serving import Server
 
 
@@ -222,16 +223,26 @@ async def test_a_job_sees_the_whole_history_of_its_task(server: Server) -> None:
     assert told[-1] == task["history"][: len(told[-1])]
 
 
-def test_the_end_of_a_run_waits_longer_where_the_worker_is_late() -> None:
-    def seconds(identity: str, lateness: float) -> float:
-        return gathering.seconds(identity, Ended("one", Done(), Started("one", 0, lateness)))
+def seconds(identity: str, lateness: float, now: float) -> float:
+    return gathering.seconds(identity, Ended("one", Done(), Started("one", 0, lateness)), now)
 
-    waits = [seconds(f"{n}", 0) for n in range(500)]
-    assert gathering.REPEAT_DELAY * 0.75 <= min(waits) < max(waits) <= gathering.REPEAT_DELAY
-    assert len(set(waits)) > 100
-    assert seconds("1", gathering.LATE) == waits[1]
-    assert seconds("1", gathering.LATE + 1) == 2 * waits[1]
-    assert gathering.seconds("1", Ended("one", Done())) == waits[1]
+
+@pytest.mark.parametrize("now", [0.0, 1234.5])
+def test_what_is_told_of_many_tasks_is_spread_evenly(now: float) -> None:
+    """Each has a moment in each period, however they began; there are as many in one tenth of it as in another."""
+    waits = [seconds(f"{n}", 0, now) for n in range(10_000)]
+    assert 0 < min(waits) < max(waits) <= gathering.REPEAT_DELAY
+    tenths = Counter(int(wait * 10 / gathering.REPEAT_DELAY) for wait in waits)
+    assert all(800 < tenths[tenth] < 1_200 for tenth in range(10))
+    moments = {round((now + step + seconds("1", 0, now + step)) % gathering.REPEAT_DELAY, 6) for step in range(7)}
+    assert len(moments) == 1
+
+
+def test_the_end_of_a_run_waits_longer_where_the_worker_is_late() -> None:
+    punctual = max(seconds(f"{n}", gathering.LATE, 0) for n in range(500))
+    late = max(seconds(f"{n}", gathering.LATE + 1, 0) for n in range(500))
+    assert punctual <= gathering.REPEAT_DELAY < late <= gathering.LATE_REPEAT_DELAY
+    assert gathering.seconds("1", Ended("one", Done()), 0) == seconds("1", 0, 0)
 
 
 async def test_archives_are_made_of_tasks_that_are_let_go_after_each_run(

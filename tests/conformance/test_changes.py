@@ -119,6 +119,21 @@ class TestFilters:
         write(client, {"_id": "c"})
         assert read(stream)["id"] == "c"
 
+    @pytest.mark.parametrize("selector", [
+        {"history.59.note": "last"},
+        {"history": {"$size": 60}},
+        {"$or": [{"history": {"$elemMatch": {"note": "last"}}}]},
+    ])  # fmt: skip
+    def test_a_selector_looks_into_a_long_history_as_it_happens(self, client, selector):
+        entries = [{"at": "2026-12-01T09:00:00.000Z", "status": "done", "by": "manobi/1"} for _ in range(60)]
+        task = {"worker": "manobi", "job": "x", "history": [*entries[1:], {**entries[0], "note": "last"}]}
+        body = {"selector": {"$or": [selector, {"_id": "a"}]}}
+        stream = client.stream("/after/_changes", body, feed="continuous", filter="_selector", since="now")
+        write(client, {"_id": "a"})
+        assert read(stream)["id"] == "a"  # it follows; what comes now is not read from the database
+        write(client, {"_id": "b", "x": 1}, {"_id": "c", **task})
+        assert read(stream)["id"] == "c"
+
     def test_selects_by_id(self, client):
         revs = write(client, {"_id": "a"}, {"_id": "b"}, {"_id": "c"})
         client.delete("/after/b", rev=revs[1])

@@ -14,7 +14,8 @@ from starlette.routing import BaseRoute, Route
 
 from after.errors import BadRequest, Refusal
 from after.server import viewquery
-from after.server.http import JSON, body, decode_document, decode_object, flag, parameters, split
+from after.server.http import JSON, body, decode_object, flag, parameters, split
+from after.server.incoming import decode_written
 from after.server.protocol import array, check_identity, check_rev, edit, new_id, replicated, streamed
 from after.server.reading import Shown, at, leaves, told
 from after.server.rows import Answer, Edit, Row, encode
@@ -174,7 +175,7 @@ def _asked(raw: bytes) -> _Documents:
 def _checked(element: Raw, *, new_edits: bool) -> Edit | Refused:
     identity: Any = ""
     try:
-        document = decode_document(element)
+        document = decode_written(element)
         identity = document["_id"] if "_id" in document else new_id()
         check_identity(identity)
         if not new_edits:

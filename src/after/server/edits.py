@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from after.errors import BadRequest
 from after.server.rows import Edit, encode, keys
 from after.status import Role
+from after.step import without
 from after.task import Document, check, is_task
 
 
@@ -20,8 +23,13 @@ def edit(document: Document, identity: str, base: str | None, role: Role) -> Edi
     kept.pop("_rev", None)
     if "\n_" in "\n" + "\n".join(kept):  # one search instead of a look at every field
         kept = _plain(kept)
-    found_by = keys(check(kept), kept) if not deleted and is_task(kept) else None
+    found_by = keys(check(_unchecked(kept)), kept) if not deleted and is_task(kept) else None
     return Edit(identity, base, kept, encode(kept), found_by, deleted, role)
+
+
+def _unchecked(document: Document) -> Document:
+    """Give a document without a history that was checked when it was read (`after.server.incoming`)."""
+    return without(document, "history") if type(document.get("history")) is Raw else document
 
 
 def _plain(document: Document) -> Document:

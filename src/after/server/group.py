@@ -176,7 +176,7 @@ class Group:
         self._tally[state.counted()] += 1
         self._written.pop(state.id, None)
         row = Row(state.id, rev, self.seq, deleted, body)
-        self._written[state.id] = Change(row, _whole(document, row))
+        self._written[state.id] = Change(row, _told(document, row))
 
     def _execute(self, statement: sql.Statement, rows: list[tuple[object, ...]]) -> None:
         start = 0
@@ -192,8 +192,9 @@ class Group:
         self._connection.executemany(sql.BLOCK, rows)
 
 
-def _whole(document: Document, row: Row) -> Document:
-    """Give a document as readers see it: in place, since nobody else needs it any more."""
+def _told(document: Document, row: Row) -> Document:
+    """Give a document as `Change` has it: in place, since nobody else needs it any more."""
+    document.pop("history", None)
     document["_id"], document["_rev"] = row.id, row.rev
     if row.deleted:
         document["_deleted"] = True

@@ -127,9 +127,14 @@ def decode_object(raw: bytes | msgspec.Raw) -> Document:
 
 def decode_document(raw: bytes | msgspec.Raw) -> Document:
     """Read a document; raise `TooLarge` over the limit of one document."""
+    check_size(raw)
+    return decode_object(raw)
+
+
+def check_size(raw: bytes | msgspec.Raw) -> None:
+    """Raise `TooLarge` over the limit of one document."""
     if len(memoryview(raw)) > MAX_DOCUMENT:
         raise TooLarge(f"the document is over {MAX_DOCUMENT} bytes")
-    return decode_object(raw)
 
 
 def split(raw: bytes | msgspec.Raw) -> list[msgspec.Raw]:

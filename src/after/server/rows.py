@@ -84,7 +84,11 @@ class Row(Struct, frozen=True, gc=False):
 
 
 class Change(Struct, frozen=True, gc=False):
-    """A committed edit, as the changes feed tells it; `document` has its `_id`, `_rev` and, if so, `_deleted`."""
+    """A committed edit, as the changes feed tells it.
+
+    `document` has its `_id`, `_rev` and, if so, `_deleted`. It may lack its `history`: that would be the most of it,
+    and hardly a reader looks at it. `row.document()` has all.
+    """
 
     row: Row
     document: Document

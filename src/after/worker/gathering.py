@@ -31,7 +31,8 @@ class Gathering:
     def add(self, held: Held) -> None:
         """Let a task wait, that has an end of a run to be told."""
         held.gathering = True
-        turn = int((self._clock.monotonic() + seconds(held.id, held.ended[-1][1])) / TURN)
+        instant = self._clock.monotonic()
+        turn = int((instant + seconds(held.id, held.ended[-1][1], instant)) / TURN)
         self._turns.setdefault(turn, []).append(held)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TURN, self._look)
@@ -51,10 +52,12 @@ class Gathering:
         self._timer = asyncio.get_running_loop().call_later(TURN, self._look) if self._turns else None
 
 
-def seconds(identity: str, ended: Ended) -> float:
-    """Give how long the end of a task's run waits.
+def seconds(identity: str, ended: Ended, now: float) -> float:
+    """Give how long the end of a task's run waits at `now`, seconds of a clock that never goes back.
 
-    Each task waits a time of its own, so that those which began together do not all come at once for ever.
+    Each task has a moment of its own in each period, so that what is to be told is spread evenly for ever, however many
+    tasks began together.
     """
     late = ended.started is not None and ended.started.lateness > LATE
-    return (LATE_REPEAT_DELAY if late else REPEAT_DELAY) * (1 - (hash(identity) & 0xFF) / 0x400)
+    period = LATE_REPEAT_DELAY if late else REPEAT_DELAY
+    return period - (now + period * (hash(identity) & 0xFFFF) / 0x10000) % period

@@ -68,6 +68,13 @@ def test_spaces_between_the_entries_are_not_stored(indent: int) -> None:
     assert stored(decode_written(raw)) == stored(task())
 
 
+@pytest.mark.parametrize("space", [b"\n", b"\r"])
+def test_a_line_stays_a_line(space: bytes) -> None:
+    """The changes feed tells a document in one line."""
+    raw = msgspec.Raw(msgspec.json.encode(task()).replace(b"},{", b"}," + space + b"{"))
+    assert stored(decode_written(raw)) == stored(task())
+
+
 @pytest.mark.parametrize("wrong", [
     task({**ENTRY, "status": "weird"}),
     task({**ENTRY, "at": 5}),

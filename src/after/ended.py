@@ -13,7 +13,7 @@ from after.events import Ended, Lost, Started
 from after.outcome import Done, Failed, Stopped, failed
 from after.repeating import Over, repeats
 from after.status import ENDED, HELD, Status
-from after.step import attempt_of, drop, given_back, moved, status_of
+from after.step import attempt_of, drop, given_back, move, moved, status_of
 from after.task import Document
 
 CANCELED = "the run was over before it could be canceled; no other follows"
@@ -124,10 +124,10 @@ def _repeated(task: Document, status: Status, event: Ended, now: int, told: dict
         return last
     claim = task.get("claim")
     keeps = bool(claim) and event.keep is not None and found.date <= format_instant(event.keep)
-    going = moved(task, status, now, event.instance, claim=claim if keeps else None, next=found.date, **told)
-    going["date"], going["occurrence"], going["attempt"] = found.date, found.fields, 0
-    going["status"] = Status.SCHEDULED.value if keeps else Status.WAITING.value
-    return going
+    move(task, status, now, event.instance, claim=claim if keeps else None, next=found.date, **told)
+    task["date"], task["occurrence"], task["attempt"] = found.date, found.fields, 0
+    task["status"] = Status.SCHEDULED.value if keeps else Status.WAITING.value
+    return task
 
 
 def _stopped(task: Document, event: Ended, now: int, told: dict[str, Any]) -> Document:

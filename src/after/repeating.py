@@ -82,8 +82,11 @@ def following(task: Document, now: int) -> Next | Over:
 
 def occurrence(task: Document) -> Document:
     """Give what a repeating task says of the occurrence that is next or runs."""
+    known: Document | None = task.get("occurrence")
+    if known:
+        return known
     date = format_instant(due(task))
-    return task.get("occurrence") or {"start": date, "date": date, "number": 1}
+    return {"start": date, "date": date, "number": 1}
 
 
 def _series(task: Document, repeat: str | Repeat, known: Document | None) -> tuple[Rule, int, int]:

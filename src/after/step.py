@@ -13,20 +13,22 @@ from after.task import Document
 
 def moved(task: Document, status: Status, now: int, by: str, claim: Document | None = None, **told: Any) -> Document:
     """Give the task in its next status, with an entry in its history, held by `claim` or by nobody."""
+    step = task.copy()
+    move(step, status, now, by, claim, **told)
+    return step
+
+
+def move(task: Document, status: Status, now: int, by: str, claim: Document | None = None, **told: Any) -> None:
+    """Do to a task what `moved` gives; its history becomes another list."""
     if reason := refused(status_of(task), status, Role.WORKER):
         raise Forbidden(reason)
-    step = {
-        **task,
-        "type": "task",
-        "date": _date(task, now),
-        "status": status.value,
-        "history": [*history.told(task, now), history.entry(now, status, by, **told)],
-    }
+    entry = history.entry(now, status, by, **told)
+    task["history"] = [*history.told(task, now), entry]
+    task["type"], task["date"], task["status"] = "task", _date(task, now), status.value
     if claim:
-        step["claim"] = claim
+        task["claim"] = claim
     else:
-        step.pop("claim", None)
-    return step
+        task.pop("claim", None)
 
 
 def status_of(task: Document) -> str:

@@ -117,8 +117,9 @@ class Outbox:
         self._waiting.pop(held.id, None)
 
     def _not_later(self, held: Held) -> None:
-        self._soon.pop(held.id, None)
-        self._later.pop(held.id, None)
+        identity = held.id
+        self._soon.pop(identity, None)
+        self._later.pop(identity, None)
 
     def _swept(self) -> None:
         self._sweep = None

@@ -101,19 +101,20 @@ class Runs:
             held.stop(again=again)
 
     def _start(self, held: Held) -> None:
-        instant = self._clock.time() * 1000
-        found = runnable(held.current, int(instant), self._jobs)
+        instant, task = self._clock.time() * 1000, held.current
+        found = runnable(task, int(instant), self._jobs)
         if isinstance(found, Failed):
             held.answer = Ended(self._instance, found)
             self._on_end(held)
             return
         job, wanted = found
         held.started = Started(self._instance, int(instant), round(instant - held.order[0], 3))
-        held.context = self._context(held)
+        told = partial(self._loop.call_soon_threadsafe, self._on_word, held)  # called from any thread
+        held.context = TaskContext(task, (task.get("attempt") or 0) + 1, self._clock, told)
         self._running.add(held)
-        work = run(job, wanted, held.context, seconds_of(job, held.current))
-        if job.wants_task and held.current.get("after"):
-            work = self._with_results(held.context, held.current["after"], work)
+        work = run(job, wanted, held.context, seconds_of(job, task))
+        if job.wants_task and task.get("after"):
+            work = self._with_results(held.context, task["after"], work)
         held.run = self._loop.create_task(work)
         held.run.add_done_callback(partial(self._done, held, job, self._clock.monotonic()))
         self._on_start(held)
@@ -142,10 +143,6 @@ class Runs:
         if not held.dropped:
             self._on_end(held)
         self.fill()
-
-    def _context(self, held: Held) -> TaskContext:
-        told = partial(self._loop.call_soon_threadsafe, self._on_word, held)  # called from any thread
-        return TaskContext(held.current, (held.current.get("attempt") or 0) + 1, self._clock, told)
 
 
 def _may_be_kept(task: Document, job: Job) -> bool:

@@ -66,7 +66,7 @@ def _instant(text: str) -> int:
     raise ValueError(f"{_quoted(text)} is not an ISO 8601 date")
 
 
-@lru_cache(maxsize=1024)  # what is written in one request bears one instant
+@lru_cache(maxsize=8192)  # what is written in one request bears one instant; a series' start is told with each run
 def format_instant(ms: int) -> str:
     """Give an instant as text, always of the form `2026-12-01T09:00:00.000Z`.
 

@@ -124,7 +124,8 @@ def _repeated(task: Document, status: Status, event: Ended, now: int, told: dict
         return last
     claim = task.get("claim")
     keeps = bool(claim) and event.keep is not None and found.date <= format_instant(event.keep)
-    move(task, status, now, event.instance, claim=claim if keeps else None, next=found.date, **told)
+    told["next"] = found.date
+    move(task, status, now, event.instance, claim if keeps else None, told)
     task["date"], task["occurrence"], task["attempt"] = found.date, found.fields, 0
     task["status"] = Status.SCHEDULED.value if keeps else Status.WAITING.value
     return task

@@ -37,11 +37,9 @@ _encode = msgspec.json.Encoder().encode
 
 def entry(now: int, status: str, by: str, **told: Any) -> Document:
     """Make an entry; what is None is left out."""
-    made: Document = {"at": format_instant(now), "status": str(status), "by": by}
-    for name, value in told.items():
-        if value is not None:
-            made[name] = value
-    return made
+    if None in told.values():
+        told = {name: value for name, value in told.items() if value is not None}
+    return {"at": format_instant(now), "status": str(status), "by": by, **told}
 
 
 def entries(task: Document) -> list[Document]:

@@ -14,17 +14,17 @@ from after.task import Document
 def moved(task: Document, status: Status, now: int, by: str, claim: Document | None = None, **told: Any) -> Document:
     """Give the task in its next status, with an entry in its history, held by `claim` or by nobody."""
     step = task.copy()
-    move(step, status, now, by, claim, **told)
+    move(step, status, now, by, claim, told)
     return step
 
 
-def move(task: Document, status: Status, now: int, by: str, claim: Document | None = None, **told: Any) -> None:
+def move(task: Document, status: Status, now: int, by: str, claim: Document | None, told: dict[str, Any]) -> None:
     """Do to a task what `moved` gives; its history becomes another list."""
     if reason := refused(status_of(task), status, Role.WORKER):
         raise Forbidden(reason)
     entry = history.entry(now, status, by, **told)
     task["history"] = [*history.told(task, now), entry]
-    task["type"], task["date"], task["status"] = "task", _date(task, now), status.value
+    task["type"], task["date"], task["status"] = "task", _date(task, now), entry["status"]
     if claim:
         task["claim"] = claim
     else:

@@ -134,6 +134,7 @@ def leave(file: str) -> str:
     child = subprocess.Popen([sys.executable, "-S", "-c", f"import time; time.sleep({FOREVER})"])
     child.returncode = 0  # so that nobody complains of it
     _note(file, os.getpid(), child.pid, _orphan())
+    Path(file).read_text()
     return "ended"
 
 
@@ -142,6 +143,7 @@ def linger(file: str) -> str:
     """Return, and leave a thread that keeps the process."""
     threading.Thread(target=time.sleep, args=(FOREVER,)).start()
     _note(file, os.getpid())
+    Path(file).read_text()
     return "returned"
 
 

@@ -23,6 +23,11 @@ async def told(path: Path) -> list[int]:
     return [int(pid) for pid in (await asyncio.to_thread(path.read_text)).split()]
 
 
+async def let_end(path: Path) -> None:
+    """Let a job go on that reads from the pipe before it ends, so that its processes live until they are watched."""
+    await asyncio.to_thread(path.write_text, "end\n")
+
+
 def parent(pid: int) -> int:
     """Give the parent of a process."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])

@@ -17,7 +17,7 @@ import process_jobs
 import pytest
 from commanding import Command
 from process_jobs import JOBS
-from processes import parent, pipe, told, watched
+from processes import let_end, parent, pipe, told, watched
 from working import SECONDS, run_to_the_end, story, until, working
 
 from after.client import Client
@@ -146,6 +146,7 @@ async def test_its_children_end_with_it(tmp_path: Path) -> None:
     file = pipe(tmp_path)
     running = asyncio.create_task(outcome("leave", str(file)))
     with watched(await told(file)) as processes:
+        await let_end(file)
         assert await running == Done("ended")
         assert processes.ended(0)
 
@@ -154,6 +155,7 @@ async def test_a_thread_that_it_leaves_does_not_keep_it(tmp_path: Path) -> None:
     file = pipe(tmp_path)
     running = asyncio.create_task(outcome("linger", str(file)))
     with watched(await told(file)) as processes:
+        await let_end(file)
         assert await running == Done("returned")
         assert processes.ended(0)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commanding import JOBS, Command, after
-from processes import pipe, told, watched
+from processes import let_end, pipe, told, watched
 from working import SECONDS, run_to_the_end, story, until
 
 from after.client import Client
@@ -216,8 +216,9 @@ async def test_nothing_of_it_is_left_when_it_is_told_to_end(tmp_path: Path) -> N
 
 async def test_what_it_leaves_in_the_background_ends_with_it(tmp_path: Path) -> None:
     file = pipe(tmp_path)
-    running = asyncio.create_task(outcome(["sh", "-c", f"sleep 3600 & echo $! > {file}"]))
+    running = asyncio.create_task(outcome(["sh", "-c", f"sleep 3600 & echo $! > {file}; read go < {file}"]))
     with watched(await told(file)) as processes:
+        await let_end(file)
         assert (await running) == Done({"code": 0, "stdout": "", "stderr": "", "cut": False})
         assert processes.ended(0)
 

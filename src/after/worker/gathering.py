@@ -17,6 +17,8 @@ LATE = 20.0
 """Milliseconds from a run's date to its start, from which on it is late in this sense."""
 TURN = 0.05
 """Seconds between two looks at what has waited long enough."""
+MANY = 500
+"""Where so many tasks wait there is much to tell, also at a moment when no write is under way."""
 
 
 class Gathering:
@@ -26,7 +28,13 @@ class Gathering:
         self._clock = clock
         self._put = put
         self._turns: dict[int, list[Held]] = {}
+        self._count = 0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def many(self) -> bool:
+        """Whether so many tasks wait that others had better do so too."""
+        return self._count >= MANY
 
     def add(self, held: Held) -> None:
         """Let a task wait, that has an end of a run to be told."""
@@ -34,6 +42,7 @@ class Gathering:
         instant = self._clock.monotonic()
         turn = int((instant + seconds(held.id, held.ended[-1][1], instant)) / TURN)
         self._turns.setdefault(turn, []).append(held)
+        self._count += 1
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TURN, self._look)
 
@@ -45,7 +54,9 @@ class Gathering:
     def _look(self) -> None:
         turn = int(self._clock.monotonic() / TURN)
         for past in [one for one in self._turns if one <= turn]:
-            for held in self._turns.pop(past):
+            waited = self._turns.pop(past)
+            self._count -= len(waited)
+            for held in waited:
                 held.gathering = False
                 if held.ended:
                     self._put(held)

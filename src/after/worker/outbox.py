@@ -106,10 +106,11 @@ class Outbox:
         self._not_later(held)
         if held.gathering:
             return
-        if not self._under_way or held.order[0] - now(self._clock) > REPEAT_DELAY * 1000:
-            self.put(held)
-        else:
+        much = self._under_way or self._gathering.many
+        if much and held.order[0] - now(self._clock) <= REPEAT_DELAY * 1000:
             self._gathering.add(held)
+        else:
+            self.put(held)
 
     def forget(self, held: Held) -> None:
         """Say nothing more about a task."""

@@ -15,7 +15,7 @@ import typer
 import uvloop
 
 from after.cli.output import URL, Url
-from after.collector import calm
+from after.collector import Collector
 from after.database import Database
 from after.errors import AfterError, Unavailable, Unreachable
 from after.jobs import Registry
@@ -75,7 +75,6 @@ def start(
     _log(log_level)
     registry = _registry(jobs or [], command or [])
     guard, signer = Guard(http_allow or []), Signer(_secrets())
-    calm(1_000)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(name, registry, url, concurrency, grace, guard, signer))
     _leave()
@@ -108,7 +107,11 @@ async def _work(
         worker = Worker(name, registry, database, concurrency=concurrency, grace=grace)
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, worker.stop)
-        await worker.run()
+        collecting = asyncio.create_task(Collector().work(), name="collector")
+        try:
+            await worker.run()
+        finally:
+            collecting.cancel()
 
 
 async def _reachable(database: Database, stopped: asyncio.Event) -> bool:

@@ -12,7 +12,7 @@ from after.clock import Clock, SystemClock
 _MIB = 1024 * 1024
 _NEVER = 2**31 - 1
 
-SHARE = 2_000
+SHARE = 5_000
 """To look through all objects takes at most one part in so many of the time."""
 GROWTH = 256 * _MIB
 """Bytes by which memory has to grow, and by half, for that to be done before its time."""
@@ -23,7 +23,7 @@ def calm(young: int) -> None:
     """Let it look less often, from now on: documents are no cycles, and looking at them doubles what they cost.
 
     It looks at the youngest objects when there are `young` of them. Everything waits for that: at 100,000 some 50 ms,
-    which is least work in all; at 1,000, among tasks with long histories, 1 ms and about twenty times a second.
+    which is least work in all; at 1,000, among tasks with long histories, 1 ms, about twenty times a second.
     """
     gc.collect()
     gc.freeze()
@@ -33,9 +33,9 @@ def calm(young: int) -> None:
 class Collector:
     """Says when all objects are looked through, in a process that keeps many of them and must not stand still.
 
-    Python would do so after so many looks at the youngest ones, however long it takes: 0.1 s among 10,000 tasks that
-    repeat every second, 0.3 s on a slow machine. Here a process that has little to look through does it every few
-    seconds, such a one every few minutes; and sooner where memory grows, because a small cycle may hold a large object.
+    Python would do so after so many looks at the youngest ones, however long it takes: some 0.1 s among 10,000 tasks
+    that repeat every second. Here a process that has little to look through does it every few seconds, such a one every
+    few minutes; and sooner where memory grows, because a small cycle may hold a large object.
     """
 
     def __init__(self, young: int = 1_000, clock: Clock | None = None) -> None:

@@ -70,7 +70,7 @@ class Node: pass
 async def leave():
     gone = asyncio.Event()
     node = Node()
-    node.itself = node
+    node.itself, node.content = node, b"x" * 400_000_000
     weakref.finalize(node, asyncio.get_running_loop().call_soon_threadsafe, gone.set)
     gc.collect(0)
     del node

@@ -12,7 +12,7 @@ from after.clock import Clock, SystemClock
 _MIB = 1024 * 1024
 _NEVER = 2**31 - 1
 
-SHARE = 5_000
+SHARE = 20_000
 """To look through all objects takes at most one part in so many of the time."""
 GROWTH = 256 * _MIB
 """Bytes by which memory has to grow, and by half, for that to be done before its time."""
@@ -34,8 +34,8 @@ class Collector:
     """Says when all objects are looked through, in a process that keeps many of them and must not stand still.
 
     Python would do so after so many looks at the youngest ones, however long it takes: some 0.1 s among 10,000 tasks
-    that repeat every second. Here a process that has little to look through does it every few seconds, such a one every
-    few minutes; and sooner where memory grows, because a small cycle may hold a large object.
+    that repeat every second. Here a process that has little to look through does it about every ten seconds, such a one
+    every half an hour; and sooner where memory grows, because a small cycle may hold a large object.
     """
 
     def __init__(self, young: int = 1_000, clock: Clock | None = None) -> None:

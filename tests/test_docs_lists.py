@@ -16,7 +16,7 @@ from documented import ROOT, blocks, codes, section, table
 from starlette.routing import Match, Route
 
 import after
-from after import editing
+from after import collector, editing
 from after.audit import OUTCOMES
 from after.cli.app import app
 from after.database import transport
@@ -205,6 +205,8 @@ def test_limits_are_those_of_the_code() -> None:
         "a look through the tasks that wait for others": dependencies.SWEEP_SECONDS,
         "the end of a run waits for the next runs, where there is much to write": gathering.REPEAT_DELAY,
         f"the same, of a run that began more than {gathering.LATE:g} ms late": gathering.LATE_REPEAT_DELAY,
+        "tasks whose ends wait so, from which on those of others do, too": gathering.MANY,
+        "memory that has to be added before old objects are looked at sooner for garbage": collector.GROWTH,
         "runs of one repeating task that may be unwritten": holdings.MAX_ENDED,
         "a look for lost processes and their tasks, for conflicts and for uncertain claims": worker.CHORE_SECONDS,
         "silence of a node after which the next is asked": transport.PATIENCE,

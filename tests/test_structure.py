@@ -10,8 +10,8 @@ import after
 ROOT = Path(after.__file__).parent
 
 FLOORS = (
-    ("errors", "clock", "collector", "cycles", "dates", "status", "collation", "repeat"),
-    ("recurrence",),
+    ("errors", "clock", "cycles", "dates", "status", "collation", "repeat"),
+    ("recurrence", "collector"),
     ("task", "selector", "missed"),
     ("conflicts", "given", "history", "idempotence", "outcome", "retry", "roster", "timers"),
     ("events", "repeating", "step"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -25,7 +24,7 @@ class Missed(Struct, frozen=True):
     count: int | None
 
 
-class CaughtUp(NamedTuple):
+class CaughtUp(Struct, frozen=True):
     """The occurrence to run next, None where the series is over; what is left out before it, and how many that are."""
 
     run: int | None

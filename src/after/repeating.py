@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from after.dates import LATEST, format_instant, parse_elapsed, parse_instant
 from after.missed import CaughtUp, missed
@@ -12,8 +14,10 @@ from after.recurrence import Rule, jitter, rule
 from after.repeat import Repeat
 from after.task import Document, due
 
+_encode = msgspec.json.Encoder().encode
 
-class Next(NamedTuple):
+
+class Next(Struct, frozen=True):
     """The occurrence that is to run next.
 
     `date` is the instant of its run, `fields` what the task says of it, `told` what the history says of how it came to
@@ -25,7 +29,7 @@ class Next(NamedTuple):
     told: dict[str, Any]
 
 
-class Over(NamedTuple):
+class Over(Struct, frozen=True):
     """There is no further occurrence; `note` says why, `told` what was left out."""
 
     note: str
@@ -44,38 +48,36 @@ def found(task: Document, now: int) -> Next | Over | None:
     """
     if task.get("attempt"):
         return None
-    known, repeat = task.get("occurrence"), said(task)
+    known = task.get("occurrence")
     if known is None:
         # Without a date, which only a document has that was written raw, it begins now.
-        series = rule(repeat, due(task) if task.get("date") else now)
-        first, number = series.first(), 1
+        series = _series(task, due(task) if task.get("date") else now)
+        first, number = series.rule.first(), 1
         if first is None:
             return Over("repeat: there is no occurrence at all", {})
     else:
-        series, first, number = _series(task, repeat, known)
-    options = _options(repeat)
-    caught = _caught_up(series, options, first, now)
+        series, first, number = _begun(task, known)
+    caught = _caught_up(series, first, now)
     if known is not None and caught.run == first:
         return None
     moved = caught.run != due(task)
-    if not moved and caught.left_out is None and options.jitter is None:
+    if not moved and caught.left_out is None and series.options.jitter is None:
         return None
-    return _next(task, series, options, caught, number, "while no worker was there", moved=moved)
+    return _next(task, series, caught, number, "while no worker was there", moved=moved)
 
 
 def following(task: Document, now: int) -> Next | Over:
     """Say which occurrence comes after the one whose run has ended at `now`; `runs` of the task counts that run."""
-    repeat = said(task)
-    options = _options(repeat)
-    series, current, number = _series(task, repeat, task.get("occurrence"))
-    if series.limit is not None and task["runs"] >= series.limit:
-        return Over(f"the last of {series.limit} runs", {})
-    candidate = series.next(current)
+    series, current, number = _begun(task, task.get("occurrence"))
+    limit = series.rule.limit
+    if limit is not None and task["runs"] >= limit:
+        return Over(f"the last of {limit} runs", {})
+    candidate = series.rule.next(current)
     if candidate is None:
         return Over("the last occurrence", {})
-    caught = _caught_up(series, options, candidate, now)
-    following = _next(task, series, options, caught, number + 1, "while the run before still went on")
-    if isinstance(following, Next) and (note := series.note(current, caught.run or candidate)):
+    caught = _caught_up(series, candidate, now)
+    following = _next(task, series, caught, number + 1, "while the run before still went on")
+    if isinstance(following, Next) and (note := series.rule.note(current, caught.run or candidate)):
         following.told["note"] = "; ".join(filter(None, (following.told.get("note"), note)))
     return following
 
@@ -89,19 +91,46 @@ def occurrence(task: Document) -> Document:
     return {"start": date, "date": date, "number": 1}
 
 
-def _series(task: Document, repeat: str | Repeat, known: Document | None) -> tuple[Rule, int, int]:
+def said(task: Document) -> str | Repeat:
+    """Give the `repeat` of a checked task."""
+    repeat = task["repeat"]
+    return repeat if isinstance(repeat, str) else msgspec.convert(repeat, Repeat)
+
+
+class _Series(Struct, frozen=True):
+    """What the `repeat` of a task says: its rule, how it is run, and the ms by which a run is put off at most."""
+
+    rule: Rule
+    options: Repeat
+    jitter: int
+
+
+def _series(task: Document, start: int) -> _Series:
+    return _read(_encode(task["repeat"]), start)
+
+
+@lru_cache(maxsize=32_768)  # asked for with each run of all tasks that a worker holds
+def _read(repeat: bytes, start: int) -> _Series:
+    said = msgspec.json.decode(repeat, type=str | Repeat)
+    options = Repeat() if isinstance(said, str) else said
+    return _Series(rule(said, start), options, 0 if options.jitter is None else parse_elapsed(options.jitter))
+
+
+def _begun(task: Document, known: Document | None) -> tuple[_Series, int, int]:
+    """Give the series of a task with the instant and the number of the occurrence that it is at."""
     if known is None:
-        return rule(repeat, due(task)), due(task), 1
-    return rule(repeat, parse_instant(known["start"])), parse_instant(known["date"]), known.get("number", 1)
+        return _series(task, due(task)), due(task), 1
+    return _series(task, parse_instant(known["start"])), parse_instant(known["date"]), known.get("number", 1)
 
 
-def _caught_up(series: Rule, options: Repeat, candidate: int, now: int) -> CaughtUp:
+def _caught_up(series: _Series, candidate: int, now: int) -> CaughtUp:
     # A run that its jitter delays is not late.
-    return missed(series, candidate, now - _width(options), options.catch_up, options.catch_up_limit)
+    options = series.options
+    return missed(series.rule, candidate, now - series.jitter, options.catch_up, options.catch_up_limit)
 
 
 def _next(
-    task: Document, series: Rule, options: Repeat, caught: CaughtUp, number: int, when: str, *, moved: bool = False
+    task: Document, series: _Series, caught: CaughtUp, number: int, when: str, *, moved: bool = False
 ) -> Next | Over:
     told: dict[str, Any] = {}
     left_out = caught.left_out
@@ -110,13 +139,13 @@ def _next(
         if left_out.count is not None:
             told["missed"]["count"] = left_out.count
         number += caught.number
-        told["note"] = _note(options, left_out.count, when)
+        told["note"] = _note(series.options, left_out.count, when)
     if caught.run is None:
         return Over("no occurrence is left", told)
-    date = format_instant(min(caught.run + jitter(task["_id"], caught.run, _width(options)), LATEST))
+    date = format_instant(min(caught.run + jitter(task["_id"], caught.run, series.jitter), LATEST))
     if moved and left_out is None:
         told["note"] = "moved to its first occurrence"
-    fields = {"start": format_instant(series.start), "date": format_instant(caught.run), "number": number}
+    fields = {"start": format_instant(series.rule.start), "date": format_instant(caught.run), "number": number}
     return Next(date, fields, told)
 
 
@@ -129,17 +158,3 @@ def _note(options: Repeat, count: int | None, when: str) -> str:
     if policy == "none":
         return f"{occurrences} {were} missed {when} and left out (catch_up none)"
     return f"{occurrences} {were} missed {when} and left out, more than catch_up_limit"
-
-
-def said(task: Document) -> str | Repeat:
-    """Give the `repeat` of a checked task."""
-    repeat = task["repeat"]
-    return repeat if isinstance(repeat, str) else msgspec.convert(repeat, Repeat)
-
-
-def _options(repeat: str | Repeat) -> Repeat:
-    return Repeat() if isinstance(repeat, str) else repeat
-
-
-def _width(options: Repeat) -> int:
-    return parse_elapsed(options.jitter) if options.jitter is not None else 0

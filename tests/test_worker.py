@@ -222,8 +222,8 @@ async def test_what_is_answered_or_given_up_does_not_begin() -> None:
 
     runs = Runs(
         Registry.of(nothing), SystemClock(), "one", 10,
-        fenced=lambda: False, started=lambda held: begun.append(held.id), ended=lambda _: None, said=lambda _: None,
-        results=no_results,
+        fenced=lambda: False, started=lambda held: begun.append(held.id), ended=lambda held, instant: None,
+        said=lambda _: None, results=no_results,
     )  # fmt: skip
     task = {"_rev": "1-a", "worker": "manobi", "job": "nothing"}
     answered, dropped, free = (Held({"_id": name, **task}) for name in ("answered", "dropped", "free"))

@@ -136,7 +136,7 @@ class Holdings:
     def _alone(self, document: Document) -> None:
         held = self._hold(document)
         held.order = order(document)
-        self._await_date(held)
+        self._await_date(held, now(self._clock))
 
     def _not_alone(self, document: Document) -> None:
         self._answer(self._hold(document), Released(self._instance, SHARED))
@@ -201,8 +201,8 @@ class Holdings:
         else:
             self._alone(document)
 
-    def _await_date(self, held: Held) -> None:
-        if held.order[0] <= now(self._clock):
+    def _await_date(self, held: Held, instant: int) -> None:
+        if held.order[0] <= instant:
             self._due(held)
         else:
             held.timer = self._scheduler.at(held.order[0], self._due, held)
@@ -215,13 +215,13 @@ class Holdings:
             held.stalled = True
             self.outbox.put(held)
 
-    def _ended(self, held: Held) -> None:
+    def _ended(self, held: Held, instant: int) -> None:
         """A run is over; a repeating task goes on at once, where its next occurrence is near."""
         answer = held.answer
-        if self.accepting and isinstance(answer, Ended) and answer.keep is not None and held.goes_on(now(self._clock)):
+        if self.accepting and isinstance(answer, Ended) and answer.keep is not None and held.goes_on(instant):
             self._count(held.current)
-            self._await_date(held)
-            self.outbox.put_with_next(held)
+            self._await_date(held, instant)
+            self.outbox.put_with_next(held, instant)
         else:
             self.outbox.put(held)
 
@@ -232,7 +232,7 @@ class Holdings:
         elif held.answer is not None:
             self.outbox.put(held)
         elif held.ended:
-            self.outbox.put_with_next(held)
+            self.outbox.put_with_next(held, now(self._clock))
         if held.stalled and not held.dropped:
             held.stalled = False
             self._due(held)

@@ -98,8 +98,8 @@ class Outbox:
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(START_DELAY, self._swept)
 
-    def put_with_next(self, held: Held) -> None:
-        """Tell that a run of a repeating task has ended.
+    def put_with_next(self, held: Held, instant: int) -> None:
+        """Tell that a run of a repeating task has ended; it is now `instant`.
 
         While there is much to tell it waits for the runs that follow soon, so that one write tells several.
         """
@@ -107,7 +107,7 @@ class Outbox:
         if held.gathering:
             return
         much = self._under_way or self._gathering.many
-        if much and held.order[0] - now(self._clock) <= REPEAT_DELAY * 1000:
+        if much and held.order[0] - instant <= REPEAT_DELAY * 1000:
             self._gathering.add(held)
         else:
             self.put(held)

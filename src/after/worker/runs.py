@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 class Runs:
     """The places of a worker, and the due tasks that wait for one.
 
-    `started`, `ended` and `said` hear of each task whose job begins, ends, or says something of itself; `results(ids)`
-    gives what the tasks returned that one had to wait for. While `fenced()` nothing begins: the others may take this
-    process for lost, and run its tasks themselves.
+    `started`, `ended` and `said` hear of each task whose job begins, ends (with the instant), or says something of
+    itself; `results(ids)` gives what the tasks returned that one had to wait for. While `fenced()` nothing begins: the
+    others may take this process for lost, and run its tasks themselves.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Runs:
         *,
         fenced: Callable[[], bool],
         started: Callable[[Held], None],
-        ended: Callable[[Held], None],
+        ended: Callable[[Held, int], None],
         said: Callable[[Held], None],
         results: Callable[[list[str]], Awaitable[Mapping[str, Any]]],
     ) -> None:
@@ -54,7 +54,7 @@ class Runs:
         self.concurrency = concurrency
         self._fenced = fenced
         self._on_start, self._on_end, self._on_word, self._results = started, ended, said, results
-        self._due: list[tuple[tuple[int, int, str], Held]] = []
+        self._due: list[tuple[int, int, str, Held]] = []
         self._running: set[Held] = set()
         self.ended = 0
 
@@ -75,19 +75,19 @@ class Runs:
 
     def add(self, held: Held) -> None:
         """Take in a task that is due."""
-        heapq.heappush(self._due, (held.order, held))
+        heapq.heappush(self._due, (*held.order, held))
         self.fill()
 
     def fill(self) -> None:
         """Start what there is a place for."""
         while self._due and len(self._running) < self.concurrency and not self._fenced():
-            held = heapq.heappop(self._due)[1]
+            held = heapq.heappop(self._due)[-1]
             if not held.dropped and held.answer is None:
                 self._start(held)
 
     def give_up(self) -> list[Held]:
         """Give the due tasks that have not begun, and keep none."""
-        left, self._due = [held for _, held in self._due], []
+        left, self._due = [held for *_, held in self._due], []
         return [held for held in left if not held.dropped and held.answer is None]
 
     async def wait(self) -> None:
@@ -105,7 +105,7 @@ class Runs:
         found = runnable(task, int(instant), self._jobs)
         if isinstance(found, Failed):
             held.answer = Ended(self._instance, found)
-            self._on_end(held)
+            self._on_end(held, int(instant))
             return
         job, wanted = found
         held.started = Started(self._instance, int(instant), round(instant - held.order[0], 3))
@@ -133,15 +133,15 @@ class Runs:
     def _done(self, held: Held, job: Job, began: float, run: asyncio.Task[Outcome]) -> None:
         """A run is over: also one that was cancelled before its first step, or failed by a defect of ours."""
         assert held.started is not None
-        duration = round((self._clock.monotonic() - began) * 1000, 3)
-        keep = now(self._clock) + HORIZON if _may_be_kept(held.current, job) else None
+        instant, duration = now(self._clock), round((self._clock.monotonic() - began) * 1000, 3)
+        keep = instant + HORIZON if _may_be_kept(held.current, job) else None
         held.answer = Ended(
             self._instance, outcome_of(run), held.started, duration, job.retry, random.random(), keep  # noqa: S311
         )  # fmt: skip
         self._running.discard(held)
         self.ended += 1
         if not held.dropped:
-            self._on_end(held)
+            self._on_end(held, instant)
         self.fill()
 
 

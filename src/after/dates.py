@@ -72,10 +72,16 @@ def format_instant(ms: int) -> str:
 
     Raises `ValueError` for an instant outside the years 0001 to 9999.
     """
+    seconds, rest = divmod(ms, SECOND)
     try:
-        return (_NAIVE_EPOCH + timedelta(0, ms // 1000, ms % 1000 * 1000)).isoformat("T", "milliseconds") + "Z"
+        return f"{_format_seconds(seconds)}.{rest:03}Z"
     except OverflowError:
         raise ValueError(f"{ms} is outside the years 0001 to 9999") from None
+
+
+@lru_cache(maxsize=256)  # most instants are near now, and a thousand of them share this
+def _format_seconds(seconds: int) -> str:
+    return (_NAIVE_EPOCH + timedelta(seconds=seconds)).isoformat("T", "seconds")
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def _repeated(task: Document, status: Status, event: Ended, now: int, told: dict
             last |= {"status": Status.CANCELED.value, "history": [*last["history"], entry]}
         return last
     claim = task.get("claim")
-    keeps = bool(claim) and event.keep is not None and found.date <= format_instant(event.keep)
+    keeps = bool(claim) and event.keep is not None and found.at <= event.keep
     told["next"] = found.date
     move(task, status, now, event.instance, claim if keeps else None, told)
     task["date"], task["occurrence"], task["attempt"] = found.date, found.fields, 0

@@ -20,10 +20,11 @@ _encode = msgspec.json.Encoder().encode
 class Next(Struct, frozen=True):
     """The occurrence that is to run next.
 
-    `date` is the instant of its run, `fields` what the task says of it, `told` what the history says of how it came to
-    be the next: the occurrences that were left out, and what the clocks did.
+    `date` is the instant of its run, `at`, as text; `fields` what the task says of it; `told` what the history says of
+    how it came to be the next: the occurrences that were left out, and what the clocks did.
     """
 
+    at: int
     date: str
     fields: Document
     told: dict[str, Any]
@@ -142,11 +143,11 @@ def _next(
         told["note"] = _note(series.options, left_out.count, when)
     if caught.run is None:
         return Over("no occurrence is left", told)
-    date = format_instant(min(caught.run + jitter(task["_id"], caught.run, series.jitter), LATEST))
+    at = min(caught.run + jitter(task["_id"], caught.run, series.jitter), LATEST)
     if moved and left_out is None:
         told["note"] = "moved to its first occurrence"
     fields = {"start": format_instant(series.rule.start), "date": format_instant(caught.run), "number": number}
-    return Next(date, fields, told)
+    return Next(at, format_instant(at), fields, told)
 
 
 def _note(options: Repeat, count: int | None, when: str) -> str:

@@ -51,16 +51,15 @@ class Held(Struct, eq=False):
     refused: bool = False
     stalled: bool = False
     gathering: bool = False
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        self.id = self.document["_id"]  # asked for so often that a look into the document counts
 
     @property
     def current(self) -> Document:
         """The task as it is when all runs of it are told that have ended and were gone on from."""
         return self.document if self.ahead is None else self.ahead
-
-    @property
-    def id(self) -> str:
-        """The task's id."""
-        return str(self.document["_id"])
 
     def stop(self, *, again: bool = False) -> None:
         """Tell the job to end, where it runs. The task is its own until it has; `again` waits for it no longer."""

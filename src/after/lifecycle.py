@@ -53,12 +53,12 @@ def _first(repeat: str | Repeat, date: int, *, dated: bool) -> int:
 def apply(task: Document, event: Event, now: int) -> Document:
     """Give the task that `event` makes of `task` at `now`; raise `Forbidden` where the table of statuses refuses it."""
     match event:
-        case Claimed():
-            return _claimed(task, event, now)
-        case Started():
-            return _started(task, event, now)
         case Ended():
             return ended(task, event, now)
+        case Started():
+            return _started(task, event, now)
+        case Claimed():
+            return _claimed(task, event, now)
         case Released():
             return _released(task, event, now)
         case Lost():

@@ -143,7 +143,9 @@ def _next(
         told["note"] = _note(series.options, left_out.count, when)
     if caught.run is None:
         return Over("no occurrence is left", told)
-    at = min(caught.run + jitter(task["_id"], caught.run, series.jitter), LATEST)
+    at = caught.run
+    if series.jitter:
+        at = min(at + jitter(task["_id"], at, series.jitter), LATEST)
     if moved and left_out is None:
         told["note"] = "moved to its first occurrence"
     fields = {"start": format_instant(series.rule.start), "date": format_instant(caught.run), "number": number}

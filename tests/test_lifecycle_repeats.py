@@ -242,6 +242,23 @@ def test_a_client_changes_how_it_repeats() -> None:
     assert moved.date == "2026-12-02T10:00:00.000Z"
 
 
+@pytest.mark.parametrize(
+    ("repeat", "field"),
+    [({"rrule": "FREQ=DAILY;BYFOO=1"}, "repeat.rrule"), ({"every": "PT1S"}, "repeat"), (5, "repeat")],
+)
+def test_a_repeat_that_a_client_has_broken_during_a_run_ends_the_series(repeat: Any, field: str) -> None:
+    """Not all engines can check all of it when it is written."""
+    task = {**apply(task_of(), Claimed("one"), NINE), "repeat": repeat}
+    over = end(task, NINE, keep=NINE + 2 * DAY)
+    assert (over["status"], over["runs"], over["result"], over["repeat"]) == ("err", 1, 7, repeat)
+    assert over["error"]["type"] == "InvalidTask"
+    assert over["error"]["message"].startswith(f"{field}: ")
+    assert "claim" not in over
+    done, err = over["history"][-2:]
+    assert (done["status"], done["duration_ms"], err["status"], err["error"]) == ("done", 5.0, "err", over["error"])
+    assert end(over, NINE)["status"] == "err", "another run that has ended changes nothing"
+
+
 def test_again_begins_the_series_anew() -> None:
     task = run(run(task_of({"interval": "P1D", "limit": 2}), NINE), NINE + DAY)
     task = apply(task, Requested("schedule", {}), NINE + 2 * DAY)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from after import history, repeating, retry
 from after.dates import LATEST, format_instant
+from after.errors import InvalidTask
 from after.events import Ended, Lost, Started
 from after.outcome import Done, Failed, Stopped, failed
 from after.repeating import Over, repeats
@@ -113,7 +114,11 @@ def _repeated(task: Document, status: Status, event: Ended, now: int, told: dict
     ran = event.started is not None or (isinstance(event.outcome, Failed) and event.outcome.error.type == LOST)
     task["runs"] = (task.get("runs") or 0) + ran
     canceled = status_of(task) == Status.CANCEL
-    found = Over(CANCELED, {}) if canceled else repeating.following(task, now)
+    try:
+        found = Over(CANCELED, {}) if canceled else repeating.following(task, now)
+    except (InvalidTask, ValueError) as error:
+        reason = error.reason if isinstance(error, InvalidTask) else f"repeat: {error}"
+        return _unreadable(moved(task, status, now, event.instance, **told), event, reason, now)
     told |= found.told
     if isinstance(found, Over):
         told["note"] = found.note
@@ -129,6 +134,13 @@ def _repeated(task: Document, status: Status, event: Ended, now: int, told: dict
     task["date"], task["occurrence"], task["attempt"] = found.date, found.fields, 0
     task["status"] = Status.SCHEDULED.value if keeps else Status.WAITING.value
     return task
+
+
+def _unreadable(ran: Document, event: Ended, reason: str, now: int) -> Document:
+    """End a series whose `repeat` was changed during its run to what is none; the run itself is told as it was."""
+    error = {"type": "InvalidTask", "message": reason}
+    told = history.entry(now, Status.ERR, event.instance, error=error)
+    return {**ran, "status": Status.ERR.value, "error": error, "history": [*ran["history"], told]}
 
 
 def _stopped(task: Document, event: Ended, now: int, told: dict[str, Any]) -> Document:
